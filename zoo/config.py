@@ -1,0 +1,290 @@
+"""The configuration of a run: frozen dataclasses, their validation, JSON in and out.
+
+This module imports nothing heavy, so that the programs can define and check their flags
+(which are generated from these fields) without loading TensorFlow.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from zoo.errors import UsageError
+
+DATASETS = ("color_mnist_mini", "color_mnist", "cifar10", "celeb_a", "folder")
+STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
+DTYPE_POLICIES = ("float32", "mixed_bfloat16")
+
+
+def setting(default: Any, help: str, *, choices=None, above=None, at_least=None) -> Any:
+    """A dataclass field that carries what its flag and its validation need.
+
+    Args:
+        default: value when nothing is said; None means "what the model or data set prescribes".
+        help: one sentence for `--help`.
+        choices: accepted strings.
+        above: exclusive lower bound of a number.
+        at_least: inclusive lower bound of a number.
+    """
+    metadata = {"help": help, "choices": choices, "above": above, "at_least": at_least}
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def _check(field: dataclasses.Field, value: Any) -> Any:
+    """Returns `value` in the field's type, or raises `UsageError`."""
+    choices, above, at_least = (field.metadata[k] for k in ("choices", "above", "at_least"))
+    kind = field.type.removesuffix(" | None")
+    if value is None and field.type.endswith("| None"):
+        return None
+
+    def refuse(accepted: str):
+        raise UsageError(f"{field.name}={value!r} is not accepted: expected {accepted}")
+
+    if kind == "bool":
+        if not isinstance(value, bool):
+            refuse("true or false")
+    elif kind in ("int", "float"):
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            refuse("a whole number" if kind == "int" else "a number")
+        if not math.isfinite(value) or (kind == "int" and value != int(value)):
+            refuse("a whole number" if kind == "int" else "a finite number")
+        value = int(value) if kind == "int" else float(value)
+        if kind == "int" and abs(value) >= 2**31:
+            refuse("a number below 2**31")
+        if above is not None and not value > above:
+            refuse(f"a number above {above}")
+        if at_least is not None and not value >= at_least:
+            refuse(f"a number of at least {at_least}")
+    elif kind == "str":
+        if not isinstance(value, str):
+            refuse("a text")
+        if choices is not None and value not in choices:
+            refuse("one of " + ", ".join(choices))
+    return value
+
+
+class _Checked:
+    """Validates every field on construction."""
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            object.__setattr__(self, field.name, _check(field, getattr(self, field.name)))
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig(_Checked):
+    """Which images, from where."""
+
+    dataset: str = setting("color_mnist_mini", "Data set.", choices=DATASETS)
+    data_dir: str | None = setting(
+        None,
+        "Where the data lie: the folder of images (folder), the folder or zip of aligned images "
+        "(celeb_a), otherwise the TensorFlow Datasets directory.",
+    )
+    image_size: int | None = setting(
+        None, "Side of the images in pixels, for --dataset=folder: 28, 32, 64 or 128.", at_least=1
+    )
+    skip_broken: bool = setting(
+        False, "Leave out and count the images of a folder that cannot be decoded."
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.dataset == "folder" and self.data_dir is None:
+            raise UsageError("dataset=folder needs data_dir, the folder of images; none was given")
+        if self.dataset != "folder" and self.image_size is not None:
+            raise UsageError(
+                f"image_size={self.image_size} applies to dataset=folder only: "
+                f"{self.dataset} has a size of its own"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig(_Checked):
+    """Which model; None stands for the model's own default.
+
+    The fields after `width` are options that only some models have: each model class lists its own
+    in `options`, and an option given to a model without it is refused.
+    """
+
+    model: str = setting("vae", "Name of the model; --list_models prints them all.")
+    likelihood: str | None = setting(
+        None,
+        "Visible distribution p(x|z).",
+        choices=("bernoulli", "quantized_normal", "categorical"),
+    )
+    posterior: str | None = setting(
+        None,
+        "Form of q(z|x).",
+        choices=("gaussian", "real_nvp", "deterministic", "implicit"),
+    )
+    latent_size: int | None = setting(
+        None, "Dimensions of z; 50 on 28-pixel images and 128 on others by default.", above=0
+    )
+    width: float = setting(1.0, "Multiplier of all feature maps; 1 is the paper's.", above=0)
+    kl_weight: float | None = setting(
+        None, "Weight of the KL term: 1 gives the ELBO, others a beta-VAE.", at_least=0
+    )
+    dequantization: str | None = setting(
+        None,
+        "What quantized_normal trains on: the paper's uniform noise or the exact mass.",
+        choices=("uniform", "none"),
+    )
+    flow_context: bool | None = setting(
+        None, "Feed the encoder's features to the couplings of posterior=real_nvp."
+    )
+    adaptive_contrast: bool | None = setting(
+        None, "Compare q(z|x) with a Gaussian of its moments instead of the prior (adversarial_vb)."
+    )
+    gradient_penalty: float | None = setting(
+        None, "Weight of the critic's gradient penalty (wgan_gp).", at_least=0
+    )
+    critic_updates: int | None = setting(
+        None, "Updates of the critic per update of the decoder (wgan_gp).", above=0
+    )
+    encoder_reconstruction_weight: float | None = setting(
+        None, "Weight of the L1 term in the encoder's loss (vgh, vgh_plus_plus).", at_least=0
+    )
+    decoder_reconstruction_weight: float | None = setting(
+        None, "Weight of the L1 term in the decoder's loss (vgh, vgh_plus_plus).", at_least=0
+    )
+    adversarial_loss: str | None = setting(
+        None,
+        "What encoder and decoder minimise against the critics (vgh, vgh_plus_plus).",
+        choices=("non_saturating", "reverse_kl"),
+    )
+    real_weight: float | None = setting(
+        None, "Weight of real data in the image critic's loss (vgh_plus_plus).", above=0
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig(_Checked):
+    """How it is trained."""
+
+    steps: int = setting(1000, "Updates of the decoder.", above=0)
+    batch_size: int = setting(64, "Images per step over all replicas.", above=0)
+    learning_rate: dict = setting(
+        {}, "Learning rate: one number, or one per player as encoder=5e-4,code_critic=2e-4."
+    )
+    seed: int = setting(
+        0, "The run seed: weights, noise and data order follow from it.", at_least=0
+    )
+    strategy: str = setting("auto", "How devices share the work.", choices=STRATEGIES)
+    dtype_policy: str = setting("float32", "Keras dtype policy.", choices=DTYPE_POLICIES)
+    jit_compile: bool = setting(False, "Compile the train step with XLA; one replica only.")
+    steps_per_execution: int = setting(
+        1, "Steps per call of the compiled function; one replica only.", above=0
+    )
+    log_every: int = setting(100, "Steps between two lines of metrics.", above=0)
+    checkpoint_every: int = setting(500, "Steps between two checkpoints.", above=0)
+
+    def __post_init__(self):
+        object.__setattr__(self, "learning_rate", parse_learning_rate(self.learning_rate))
+        super().__post_init__()
+        for name in ("steps", "log_every", "checkpoint_every"):
+            if getattr(self, name) % self.steps_per_execution:
+                raise UsageError(
+                    f"steps_per_execution={self.steps_per_execution} must divide "
+                    f"{name}={getattr(self, name)}"
+                )
+
+
+ALL_PLAYERS = "all"
+
+
+def parse_learning_rate(value: Any) -> dict[str, float]:
+    """A number, `"5e-4"`, `"encoder=5e-4,decoder=1e-4"` or a mapping, as a mapping.
+
+    A single number is kept under the key `"all"`.
+
+    Raises:
+        UsageError: a rate is not a positive finite number.
+    """
+    if isinstance(value, str):
+        parts = [part.strip() for part in value.split(",") if part.strip()]
+        pairs = [
+            tuple(part.split("=", 1)) if "=" in part else (ALL_PLAYERS, part) for part in parts
+        ]
+    elif isinstance(value, Mapping):
+        pairs = list(value.items())
+    else:
+        pairs = [(ALL_PLAYERS, value)]
+    rates = {}
+    for player, text in pairs:
+        try:
+            rate = float(text)
+        except (TypeError, ValueError):
+            rate = math.nan
+        if not (math.isfinite(rate) and rate > 0):
+            raise UsageError(
+                f"learning_rate={value!r} is not accepted: expected a positive number, "
+                "or one per player as encoder=5e-4,decoder=5e-4"
+            )
+        rates[player.strip()] = rate
+    return rates
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """All that is needed to rebuild the model, the data and the training of a run."""
+
+    model: ModelConfig = ModelConfig()
+    data: DataConfig = DataConfig()
+    training: TrainingConfig = TrainingConfig()
+
+    SECTIONS = {"model": ModelConfig, "data": DataConfig, "training": TrainingConfig}
+
+    # What may change between two starts of one run without making it another run.
+    FREE = frozenset(
+        {"data_dir", "steps", "strategy", "jit_compile", "steps_per_execution"}
+        | {"log_every", "checkpoint_every"}
+    )
+
+    @classmethod
+    def create(cls, **settings: Any) -> RunConfig:
+        """Sorts flat settings (`model="vae", steps=1000, ...`) into their sections.
+
+        Raises:
+            UsageError: a setting is unknown or its value is not accepted.
+        """
+        sections: dict[str, dict] = {name: {} for name in cls.SECTIONS}
+        for key, value in settings.items():
+            for name, section in cls.SECTIONS.items():
+                if key in section.__dataclass_fields__:
+                    sections[name][key] = value
+                    break
+            else:
+                raise UsageError(f"unknown setting {key}={value!r}: expected one of {cls.names()}")
+        return cls(**{name: cls.SECTIONS[name](**values) for name, values in sections.items()})
+
+    @classmethod
+    def names(cls) -> str:
+        """All settings, comma separated."""
+        return ", ".join(f for s in cls.SECTIONS.values() for f in s.__dataclass_fields__)
+
+    def flat(self) -> dict[str, Any]:
+        """All settings in one dictionary, as `create` takes them."""
+        return {k: v for name in self.SECTIONS for k, v in vars(getattr(self, name)).items()}
+
+    def to_json(self) -> dict[str, dict[str, Any]]:
+        """The sections as JSON-able dictionaries."""
+        return {name: dict(vars(getattr(self, name))) for name in self.SECTIONS}
+
+    @classmethod
+    def from_json(cls, sections: Mapping[str, Mapping[str, Any]]) -> RunConfig:
+        """The inverse of `to_json`; unknown settings raise `UsageError`."""
+        return cls.create(**{k: v for name in cls.SECTIONS for k, v in sections[name].items()})
+
+    def differences(self, other: RunConfig) -> list[str]:
+        """The settings, as `name: this -> other`, that make `other` another run."""
+        mine, theirs = self.flat(), other.flat()
+        return [
+            f"{name}: {mine[name]!r} -> {theirs[name]!r}"
+            for name in mine
+            if name not in self.FREE and mine[name] != theirs[name]
+        ]

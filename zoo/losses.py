@@ -1,0 +1,70 @@
+"""Density-ratio losses and their like: pure functions of tensors, one value per example `[N]`.
+
+With a logit d = log D/(1-D), -log D = softplus(-d) and -log(1-D) = softplus(d): cross entropies are
+taken from logits and never meet the logarithm of zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+
+def as_real(logit: tf.Tensor) -> tf.Tensor:
+    """`-log D`: small where the critic says "real". The critic's loss on real examples, and the
+    non-saturating loss of whoever wants to pass for real (Rosca et al. 2018, footnote 1 [P])."""
+    return tf.nn.softplus(-logit)
+
+
+def as_fake(logit: tf.Tensor) -> tf.Tensor:
+    """`-log(1 - D)`: small where the critic says "fake"."""
+    return tf.nn.softplus(logit)
+
+
+def reverse_kl(logit: tf.Tensor) -> tf.Tensor:
+    """`-log D + log(1 - D) = -d`: the estimate of KL(fake || real) by the density ratio trick [F:S4]."""
+    return -logit
+
+
+ADVERSARIAL = {"non_saturating": as_real, "reverse_kl": reverse_kl}
+
+
+def l1(images: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
+    """Mean over pixels of the absolute difference `[N]`, in units of [0, 1].
+
+    The mean, not the sum: with weights of 1 to 50 a sum would swamp the adversarial terms (paper.md,
+    Algorithm 5 [F, M]).
+    """
+    return tf.reduce_mean(tf.abs(images - others), axis=[1, 2, 3])
+
+
+def squared_distance(z: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+    """Squared L2 distance of codes, summed over dimensions `[N]`."""
+    return tf.reduce_sum(tf.square(z - other), axis=-1)
+
+
+def gradient_penalty(
+    critic: Callable[[tf.Tensor], tf.Tensor],
+    real: tf.Tensor,
+    fake: tf.Tensor,
+    position: tf.Tensor,
+) -> tf.Tensor:
+    """`(||grad f(x)||_2 - 1)^2` at `x = real + position * (fake - real)` `[N]`.
+
+    Gulrajani et al. 2017; two-sided.
+
+    Args:
+        critic: images -> `[N]`, without anything that mixes rows.
+        real: `[N, H, W, C]`.
+        fake: like `real`.
+        position: one number in [0, 1) per example, `[N, 1, 1, 1]`.
+    """
+    between = real + position * (fake - real)
+    with tf.GradientTape() as tape:
+        tape.watch(between)
+        values = critic(between)
+    gradient = tape.gradient(values, between)
+    # The square root has no derivative at zero.
+    norm = tf.sqrt(tf.reduce_sum(tf.square(gradient), axis=[1, 2, 3]) + 1e-12)
+    return tf.square(norm - 1.0)

@@ -1,0 +1,51 @@
+"""Grids of images as PNG."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from zoo.files import atomic_file
+
+
+def grid(images: np.ndarray, columns: int | None = None, gap: int = 2) -> np.ndarray:
+    """Lays images side by side.
+
+    Args:
+        images: `[N, H, W, C]` floats in [0, 1].
+        columns: images per row; the squarest grid by default.
+        gap: pixels of white between images.
+
+    Returns:
+        uint8 `[rows, columns, C]`.
+    """
+    n, h, w, c = images.shape
+    columns = columns or math.ceil(math.sqrt(n))
+    rows = math.ceil(n / columns)
+    canvas = np.full((rows * (h + gap) - gap, columns * (w + gap) - gap, c), 255, np.uint8)
+    for i, image in enumerate(np.rint(np.clip(images, 0, 1) * 255).astype(np.uint8)):
+        y, x = (i // columns) * (h + gap), (i % columns) * (w + gap)
+        canvas[y : y + h, x : x + w] = image
+    return canvas
+
+
+def save_png(path: Path, pixels: np.ndarray, scale: int = 1) -> None:
+    """Writes uint8 `[H, W, C]` with C of 1 or 3, each pixel as `scale` x `scale`, atomically."""
+    image = Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
+    if scale > 1:
+        image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
+    with atomic_file(path) as temporary:
+        image.save(temporary, format="PNG")
+
+
+def side_by_side(
+    originals: np.ndarray, reconstructions: np.ndarray, columns: int = 8
+) -> np.ndarray:
+    """Rows of originals, each above the row of its reconstructions; `[N, H, W, C]` in [0, 1] both."""
+    rows = []
+    for start in range(0, len(originals), columns):
+        rows += [originals[start : start + columns], reconstructions[start : start + columns]]
+    return grid(np.concatenate(rows), columns)

@@ -1,0 +1,96 @@
+"""Critics of images, of codes, and of both: each ends in one logit `[N]`."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from zoo.networks import layers
+
+
+class ImageCritic(keras.Model):
+    """Images `[N, H, W, C]` in [0, 1] -> logit `[N]`, positive for "data" (Rosca et al. 2018, Table 4).
+
+    Args:
+        family: the module of networks that has the trunk and the head.
+        image_shape: `(H, W, C)`.
+        width: multiplier of feature maps.
+        batch_norm: off where a gradient penalty is taken per example.
+    """
+
+    def __init__(
+        self, family: ModuleType, image_shape: tuple[int, int, int], width: float, batch_norm: bool
+    ):
+        super().__init__(name="image_critic")
+        self.trunk = family.image_critic_trunk(image_shape, width, batch_norm)
+        self.head = family.image_critic_head()
+        self.head.build(self.trunk.output_shape)
+        self.built = True
+
+    def call(self, images: Any, training: bool = False) -> Any:
+        """The logit."""
+        logit = self.head(self.trunk(images, training=training))
+        return tf.cast(logit, tf.float32)[:, 0]
+
+
+class CodeCritic(keras.Model):
+    """Codes `[N, D]` -> logit `[N]`, positive for "prior": three hidden layers of 1,000 units [P].
+
+    No batch norm, with which two reproductions failed (paper.md section 4 [F:S4, S5]).
+    """
+
+    def __init__(self, latent_size: int, width: float):
+        super().__init__(name="code_critic")
+        units = layers.scaled(1000, width)
+        stack = [keras.Input((latent_size,))]
+        for _ in range(3):
+            stack += [layers.dense(units), layers.leaky_relu()]
+        self.stack = keras.Sequential([*stack, layers.dense(1)])
+        self.built = True
+
+    def call(self, z: Any, training: bool = False) -> Any:
+        """The logit."""
+        return tf.cast(self.stack(z, training=training), tf.float32)[:, 0]
+
+
+class JointCritic(keras.Model):
+    """Pairs of images `[N, H, W, C]` and codes `[N, D]` -> logit `[N]` (Rosca et al. 2018, Table 6 [C]).
+
+    The code goes through two layers of 512 units, is joined to the flattened features of the image
+    critic's trunk, and one hidden layer of 1,024 units leads to the logit: ALI's shape [F:S11].
+    """
+
+    def __init__(
+        self, family: ModuleType, image_shape: tuple[int, int, int], latent_size: int, width: float
+    ):
+        super().__init__(name="joint_critic")
+        self.trunk = family.image_critic_trunk(image_shape, width)
+        units, hidden = layers.scaled(512, width), layers.scaled(1024, width)
+        self.code_tower = keras.Sequential(
+            [
+                keras.Input((latent_size,)),
+                layers.dense(units),
+                layers.leaky_relu(),
+                layers.dense(units),
+                layers.leaky_relu(),
+            ]
+        )
+        self.head = keras.Sequential(
+            [
+                keras.Input((self.trunk.output_shape[-1] + units,)),
+                layers.dense(hidden),
+                layers.leaky_relu(),
+                layers.dense(1),
+            ]
+        )
+        self.built = True
+
+    def call(self, images: Any, z: Any, training: bool = False) -> Any:
+        """The logit."""
+        features = self.trunk(images, training=training)
+        codes = tf.cast(self.code_tower(z, training=training), features.dtype)
+        logit = self.head(tf.concat([features, codes], axis=-1), training=training)
+        return tf.cast(logit, tf.float32)[:, 0]

@@ -1,0 +1,199 @@
+"""Decoded images, kept as `.npy` files between runs and opened as memory maps.
+
+The files lie under `$ZOO_CACHE_DIR`, else `$XDG_CACHE_HOME/zoo`, else `~/.cache/zoo`, never beside
+the source. An entry is `<name>-<key>.npy`, where there are labels `.labels.npy`, and a `.json` that
+is written last and makes the entry valid. The whole folder may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+STALE_SECONDS = 3600  # chosen: a live decoder writes its file every few seconds
+
+Append = Callable[[np.ndarray, np.ndarray | None], None]
+Decode = Callable[[Append], dict[str, Any]]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Decoded:
+    """What a decoder made of a source.
+
+    Attributes:
+        images: uint8 `[N, H, W, C]`; a read-only memory map when it comes from the cache.
+        labels: int64 `[N]`, or None.
+        notes: what the decoder returned; JSON-able.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray | None
+    notes: dict[str, Any]
+
+
+class _UnwritableError(Exception):
+    """The cache folder does not take the files."""
+
+
+def cache_dir() -> Path:
+    """The folder of all cached sets; it need not exist."""
+    if folder := os.environ.get("ZOO_CACHE_DIR"):
+        return Path(folder).expanduser()
+    if folder := os.environ.get("XDG_CACHE_HOME"):
+        return Path(folder).expanduser() / "zoo"
+    return Path("~/.cache/zoo").expanduser()
+
+
+def file_state(path: Path) -> list[int] | None:
+    """Size in bytes and time of change in ns, which tell another file; None where there is none."""
+    try:
+        state = path.stat()
+    except OSError:  # Whoever reads the file says what is wrong with it.
+        return None
+    return [state.st_size, state.st_mtime_ns]
+
+
+def load_or_decode(
+    name: str, ingredients: Any, image_shape: tuple[int, int, int], decode: Decode
+) -> Decoded:
+    """Returns the cached images of a source, decoding them when there are none.
+
+    A missing or truncated entry is decoded again. Where the folder cannot be written the images
+    stay in memory, with one warning.
+
+    Args:
+        name: first part of the file names.
+        ingredients: JSON-able, all that determines the content; None where that cannot be told,
+            which keeps the images in memory.
+        image_shape: `(H, W, C)`.
+        decode: calls `append(images, labels)` with uint8 `[n, H, W, C]` and int64 `[n]` (or None)
+            as often as it likes, and returns JSON-able notes. May run twice.
+    """
+    if ingredients is None:
+        return _in_memory(image_shape, decode)
+    text = json.dumps([ingredients, image_shape], sort_keys=True)
+    stem = str(cache_dir() / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}")
+    cached = _read(stem, image_shape)
+    if cached is not None:
+        return cached
+    try:
+        return _on_disk(stem, image_shape, decode)
+    except _UnwritableError as error:
+        logging.warning(
+            "%s: images are kept in memory, because the cache cannot be written (%s); "
+            "ZOO_CACHE_DIR names another folder",
+            name,
+            error,
+        )
+    return _in_memory(image_shape, decode)
+
+
+def _read(stem: str, image_shape: tuple[int, int, int]) -> Decoded | None:
+    """The entry, or None where it is missing or damaged."""
+    try:
+        entry = json.loads(Path(f"{stem}.json").read_text())
+        images = np.load(f"{stem}.npy", mmap_mode="r")
+        labels = np.load(f"{stem}.labels.npy") if entry["labels"] else None
+        decoded = Decoded(images, labels, entry["notes"])
+        count = entry["count"]
+    except Exception:  # Damage has many faces, and decoding again is the answer to each.
+        return None
+    sound = images.shape == (count, *image_shape) and images.dtype == np.uint8
+    if labels is not None:
+        sound = sound and labels.shape == (count,) and labels.dtype == np.int64
+    return decoded if sound else None
+
+
+def _in_memory(image_shape: tuple[int, int, int], decode: Decode) -> Decoded:
+    images, labels = [np.empty((0, *image_shape), np.uint8)], []
+
+    def append(rows: np.ndarray, classes: np.ndarray | None):
+        images.append(rows)
+        if classes is not None:
+            labels.append(classes)
+
+    notes = decode(append)
+    return Decoded(np.concatenate(images), np.concatenate(labels) if labels else None, notes)
+
+
+def _on_disk(stem: str, image_shape: tuple[int, int, int], decode: Decode) -> Decoded:
+    """Streams the images into a new entry, so that memory holds one batch at a time."""
+    count, labels = 0, []
+    with contextlib.ExitStack() as stack:
+        with _writing():
+            Path(stem).parent.mkdir(parents=True, exist_ok=True)
+            _remove_stale(stem)
+            file = stack.enter_context(_replacing(f"{stem}.npy"))
+            _write_header(file, (0, *image_shape))
+
+        def append(rows: np.ndarray, classes: np.ndarray | None):
+            nonlocal count
+            count += len(rows)
+            if classes is not None:
+                labels.append(classes)
+            with _writing():
+                file.write(np.ascontiguousarray(rows).data)
+
+        notes = decode(append)
+        with _writing():
+            # NumPy pads the header so that a greater number of rows fits in the same bytes.
+            file.seek(0)
+            _write_header(file, (count, *image_shape))
+            stack.close()
+            if labels:
+                with _replacing(f"{stem}.labels.npy") as file:
+                    np.save(file, np.concatenate(labels))
+            entry = {"count": count, "labels": bool(labels), "notes": notes}
+            with _replacing(f"{stem}.json") as file:
+                file.write(json.dumps(entry).encode())
+    written = _read(stem, image_shape)
+    if written is None:
+        raise _UnwritableError(f"{stem}.npy reads back other than it was written")
+    return written
+
+
+def _write_header(file: Any, shape: tuple[int, ...]):
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+@contextlib.contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _UnwritableError(str(error)) from error
+
+
+@contextlib.contextmanager
+def _replacing(path: str) -> Iterator[Any]:
+    """A binary file that takes its name only when it is complete and on the disk."""
+    unfinished = f"{path}.{uuid.uuid4().hex}.tmp"
+    try:
+        with open(unfinished, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    finally:
+        with contextlib.suppress(OSError):
+            os.remove(unfinished)
+
+
+def _remove_stale(stem: str):
+    """Removes what a killed process left of this entry."""
+    for path in Path(stem).parent.glob(f"{Path(stem).name}.*.tmp"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > STALE_SECONDS:
+                path.unlink()

@@ -1,0 +1,178 @@
+"""CelebA, 64 x 64, from a local folder, a local zip or TensorFlow Datasets.
+
+The published files lie on Google Drive, whose quota often refuses them; a local copy of
+`img_align_celeba` (202,599 files, 000001.jpg to 202599.jpg, 178 x 218 pixels) is the sure way.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from absl import logging
+from PIL import Image
+
+from zoo.config import DataConfig
+from zoo.data import decoding, tfds
+from zoo.data.cache import Append, file_state, load_or_decode
+from zoo.data.images import SPLITS, ImageDataset, consecutive
+from zoo.errors import UsageError
+
+SIZE = 64
+CROP = 140  # central square in pixels, the "closecrop" of DCGAN and WAE (paper.md section 1 [C])
+ALIGNED_SIZE = (178, 218)  # width, height
+LAST = {"train": 162_770, "validation": 182_637, "test": 202_599}  # official, by image number
+SUBFOLDER = "img_align_celeba"
+NAME = re.compile(r"(\d{6})\.jpe?g", re.IGNORECASE)
+
+RECIPE = {
+    "crop": f"central {CROP}x{CROP}",
+    "resize": f"{SIZE}x{SIZE}, Pillow bilinear (antialiased)",
+    "decoder": decoding.DECODER_VERSION,
+}
+
+
+def load(config: DataConfig) -> ImageDataset:
+    """The aligned faces, without labels, in the official split 162,770 / 19,867 / 19,962.
+
+    `config.data_dir` is local when it is a zip, or a folder of jpg files, or a folder with
+    `img_align_celeba` in it; otherwise it is the directory of TensorFlow Datasets.
+
+    Raises:
+        UsageError: the copy is missing, damaged or not CelebA, or cannot be fetched.
+    """
+    source = local_source(config.data_dir)
+    if source is not None:
+        return _load_local(source, config.skip_broken)
+
+    def shrink(images: np.ndarray, split: str, start: int) -> np.ndarray:
+        del split, start
+        return np.stack(
+            [decoding.crop_and_resize(Image.fromarray(image), CROP, SIZE) for image in images]
+        )
+
+    decoded, provenance = tfds.load(
+        "celeb_a",
+        config.data_dir,
+        splits=SPLITS,
+        image_shape=(SIZE, SIZE, 3),
+        transform=shrink,
+        recipe=RECIPE,
+        remedy=f"give --data_dir=<the {SUBFOLDER} folder or {SUBFOLDER}.zip>",
+    )
+    splits = consecutive(decoded.notes["counts"], decoded.images, None)
+    return ImageDataset("celeb_a", splits, {**provenance, **RECIPE})
+
+
+def local_source(data_dir: str | None) -> Path | None:
+    """The local folder or zip that `data_dir` stands for, or None for TensorFlow Datasets."""
+    if data_dir is None:
+        return None
+    path = Path(data_dir).expanduser().resolve()
+    if path.suffix.lower() == ".zip" or path.is_file():
+        return path
+    for folder in (path, path / SUBFOLDER):
+        if folder.is_dir() and any(f.suffix.lower() in (".jpg", ".jpeg") for f in folder.iterdir()):
+            return folder
+    return None
+
+
+def _load_local(source: Path, skip_broken: bool) -> ImageDataset:
+    with ExitStack() as stack:
+        if source.is_dir():
+            members, read = _open_folder(source)
+            state = [[name, file_state(source / name)] for name in members]
+        else:
+            state = file_state(source)
+            members, read = _open_zip(source, stack)
+        names = _in_official_order(members, source)
+
+        def decode(append: Append) -> dict:
+            skipped = decoding.decode_all(names, read, append, skip_broken=skip_broken)
+            left_out = set(skipped)
+            counts = Counter(_split_of(name) for name in names if name not in left_out)
+            counts = {split: counts[split] for split in SPLITS}
+            return {"counts": counts, **decoding.skip_notes(skipped)}
+
+        ingredients = [str(source), state, skip_broken, RECIPE]
+        decoded = load_or_decode("celeb_a", ingredients, (SIZE, SIZE, 3), decode)
+    decoding.warn_of_skipped("celeb_a", decoded.notes)
+    found = len(decoded.images) + decoded.notes["skipped"]
+    if found < LAST["test"]:
+        logging.warning("celeb_a: %s has %d of the %d images", source, found, LAST["test"])
+    provenance = {"source": str(source), **RECIPE, "skipped": decoded.notes["skipped"]}
+    splits = consecutive(decoded.notes["counts"], decoded.images, None)
+    return ImageDataset("celeb_a", splits, provenance)
+
+
+def _open_folder(folder: Path) -> tuple[list[str], Callable[[str], np.ndarray]]:
+    members = [path.name for path in sorted(folder.iterdir())]
+    return members, lambda name: _read(str(folder / name), str(folder / name))
+
+
+def _open_zip(path: Path, stack: ExitStack) -> tuple[list[str], Callable[[str], np.ndarray]]:
+    try:
+        archive = stack.enter_context(zipfile.ZipFile(path))
+    except (zipfile.BadZipFile, OSError) as error:
+        raise UsageError(
+            f"{path} is not a readable zip ({error}): expected {SUBFOLDER}.zip, whole, or a folder "
+            "of its images"
+        ) from error
+
+    def read(name: str) -> np.ndarray:
+        try:
+            file = archive.open(name)
+        except Exception as error:  # A damaged directory fails in as many ways as a damaged image.
+            raise UsageError(
+                f"{name} in {path} cannot be read ({error}): {decoding.SKIP_REMEDY}"
+            ) from error
+        with file:
+            return _read(file, f"{name} in {path}")
+
+    return archive.namelist(), read
+
+
+def _read(file: str | BinaryIO, label: str) -> np.ndarray:
+    image = decoding.open_rgb(file, label)
+    if image.size != ALIGNED_SIZE:
+        raise UsageError(
+            f"{label} has {image.width}x{image.height} pixels, expected the aligned 178x218: "
+            f"{decoding.SKIP_REMEDY}"
+        )
+    return decoding.crop_and_resize(image, CROP, SIZE)
+
+
+def _in_official_order(members: Sequence[str], source: Path) -> list[str]:
+    """The members that are named as CelebA names its images, by image number."""
+    numbered = [name for name in members if NAME.fullmatch(name.rsplit("/", 1)[-1])]
+    if not numbered:
+        raise UsageError(
+            f"{source} has no images named 000001.jpg to 202599.jpg: expected {SUBFOLDER}; "
+            "for other images use --dataset=folder"
+        )
+    for name in numbered:
+        if not 1 <= _number(name) <= LAST["test"]:
+            raise UsageError(f"{name} in {source} is not of CelebA: its images are 1 to 202599")
+    present, first = {_split_of(name) for name in numbered}, 1
+    for split, last in LAST.items():
+        if split not in present:
+            raise UsageError(
+                f"{source} has no images of split {split}, {first:06d}.jpg to {last:06d}.jpg: "
+                "expected all of CelebA; for a part of it use --dataset=folder"
+            )
+        first = last + 1
+    return sorted(numbered, key=_number)
+
+
+def _number(name: str) -> int:
+    return int(NAME.fullmatch(name.rsplit("/", 1)[-1])[1])
+
+
+def _split_of(name: str) -> str:
+    return next(split for split, last in LAST.items() if _number(name) <= last)

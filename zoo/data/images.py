@@ -1,0 +1,116 @@
+"""What every data set looks like once it is loaded."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from zoo.errors import UsageError
+
+SPLITS = ("train", "validation", "test")
+FINGERPRINT_IMAGES = 64  # per split; chosen: enough to notice other data, read in no time
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Split:
+    """The images of one split, and their classes where the source has any.
+
+    Attributes:
+        images: uint8 `[N, H, W, C]`; may be a read-only memory map.
+        labels: int64 `[N]`, or None.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ImageDataset:
+    """A named set of images in splits.
+
+    Attributes:
+        name: as in `zoo.config.DATASETS`.
+        splits: by name, in the order of `SPLITS`.
+        provenance: where the images came from and what was done to them; JSON-able.
+
+    Raises:
+        UsageError: a split is empty.
+        ValueError: the arrays are not what `Split` says.
+    """
+
+    name: str
+    splits: Mapping[str, Split]
+    provenance: Mapping[str, Any]
+
+    def __post_init__(self):
+        shapes = set()
+        for name, split in self.splits.items():
+            images, labels = split.images, split.labels
+            if name not in SPLITS:
+                raise ValueError(f"split {name!r} is not one of {', '.join(SPLITS)}")
+            if images.ndim != 4 or images.dtype != np.uint8:
+                raise ValueError(f"{name} images are {images.dtype}{images.shape}, not uint8 NHWC")
+            if labels is not None and (
+                labels.shape != images.shape[:1] or labels.dtype != np.int64
+            ):
+                raise ValueError(f"{name} labels are {labels.dtype}{labels.shape}, not int64 [N]")
+            if not len(images):
+                raise UsageError(f"{self.name}: split {name} is empty, expected one image at least")
+            shapes.add(images.shape[1:])
+        if len(shapes) != 1:
+            raise ValueError(f"splits must share one image shape, got {sorted(shapes)}")
+
+    def split(self, name: str) -> Split:
+        """The split of that name.
+
+        Raises:
+            UsageError: there is none.
+        """
+        if name not in self.splits:
+            available = ", ".join(self.splits)
+            raise UsageError(f"split={name!r} is not in {self.name}: expected one of {available}")
+        return self.splits[name]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """`(H, W, C)`."""
+        return tuple(next(iter(self.splits.values())).images.shape[1:])
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits of split sizes, image shape and the first images of each split.
+
+        A run keeps it, so that it can refuse to go on with other data.
+        """
+        sizes = [[name, len(self.splits[name])] for name in sorted(self.splits)]
+        digest = hashlib.sha256(json.dumps([sizes, self.image_shape]).encode())
+        for name, _ in sizes:
+            digest.update(np.ascontiguousarray(self.splits[name].images[:FINGERPRINT_IMAGES]).data)
+        return digest.hexdigest()[:16]
+
+
+def consecutive(
+    counts: Mapping[str, int], images: np.ndarray, labels: np.ndarray | None
+) -> dict[str, Split]:
+    """Cuts arrays in which the splits follow each other; returns them in the order of `SPLITS`.
+
+    Args:
+        counts: number of images by split, in the order of the arrays.
+        images: uint8 `[N, H, W, C]`, N the sum of `counts`.
+        labels: int64 `[N]`, or None.
+    """
+    splits, start = {}, 0
+    for name, count in counts.items():
+        part = slice(start, start + count)
+        splits[name] = Split(images[part], None if labels is None else labels[part])
+        start += count
+    return {name: splits[name] for name in SPLITS if name in splits}

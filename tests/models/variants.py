@@ -1,0 +1,31 @@
+"""Every model and option that the shared contract covers. A new name in MODELS joins by itself."""
+
+from zoo.config import ModelConfig
+from zoo.models import MODELS, build_model
+
+TINY = {"latent_size": 3, "width": 0.06}
+
+OPTIONS = [
+    {"model": "vae", "kl_weight": 4.0},
+    {"model": "vae", "likelihood": "quantized_normal"},
+    {"model": "vae", "likelihood": "quantized_normal", "dequantization": "none"},
+    {"model": "vae", "likelihood": "categorical"},
+    {"model": "vae", "posterior": "real_nvp"},
+    {"model": "vae", "posterior": "real_nvp", "flow_context": True},
+    {"model": "wgan_gp", "critic_updates": 2},
+    {"model": "aae", "posterior": "deterministic"},
+    {"model": "aae", "posterior": "implicit"},
+    {"model": "adversarial_vb", "adaptive_contrast": True},
+    {"model": "vgh", "posterior": "gaussian"},
+    {"model": "vgh_plus_plus", "real_weight": 1.0, "adversarial_loss": "reverse_kl"},
+]
+
+VARIANTS = [{"model": name} for name in MODELS] + OPTIONS
+
+
+def variant_id(variant):
+    return "-".join(str(value) for value in variant.values())
+
+
+def tiny_model(variant, seed=0, **kwargs):
+    return build_model(ModelConfig(**TINY, **variant), (28, 28, 3), seed, **kwargs)

@@ -1,0 +1,222 @@
+"""A run folder: what is in it, who may write to it, and how to load what it holds.
+
+run_dir/config.json       all that is needed to rebuild the model and the data
+        checkpoints/      the newest several
+        metrics.jsonl     one line per log step; tensorboard/ has the same and the image grids
+        images/           samples and reconstructions, a fixed noise through time
+        encodings.npz     posterior parameters for one checkpoint, reused by the estimators
+        evaluation.json   every metric with its definition
+        report.html       one self-contained page
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import functools
+import json
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from zoo.config import RunConfig
+from zoo.errors import UsageError
+from zoo.files import atomic_file, read_json, write_json
+
+_PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "tensorflow-datasets", "numpy")
+
+
+def versions() -> dict[str, str]:
+    """Versions of the zoo and of the packages that a number hangs on."""
+    found = {}
+    for name in ("distribution-matching-zoo", *_PACKAGES):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+class Run:
+    """One run folder.
+
+    Args:
+        path: the folder; `create` makes a new one, `open` demands an existing one.
+    """
+
+    def __init__(self, path: Path, config: RunConfig, data_fingerprint: str, image_shape: tuple):
+        self.path = Path(path)
+        self.config = config
+        self.data_fingerprint = data_fingerprint
+        self.image_shape = tuple(image_shape)
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """An existing run.
+
+        Raises:
+            UsageError: there is none, or its config.json is damaged.
+        """
+        path = Path(path)
+        file = path / "config.json"
+        if not file.exists():
+            raise UsageError(f"{path} is not a run folder: it has no config.json")
+        content = read_json(file)
+        try:
+            config = RunConfig.from_json(content)
+            return cls(path, config, content["data_fingerprint"], content["image_shape"])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise UsageError(f"{file} is not the config of a run: {error!r}") from None
+
+    @classmethod
+    def create_or_resume(
+        cls, path: str | Path, config: RunConfig, data_fingerprint: str, image_shape: tuple
+    ) -> Run:
+        """The run at `path`, made if there is none.
+
+        Raises:
+            UsageError: the folder holds another run, or other data, or things that are no run.
+        """
+        path = Path(path)
+        run = cls(path, config, data_fingerprint, image_shape)
+        if not (path / "config.json").exists():
+            if path.exists() and not path.is_dir():
+                raise UsageError(f"{path} is a file: expected a new folder or a run folder")
+            if path.exists() and any(not f.name.startswith(".") for f in path.iterdir()):
+                raise UsageError(f"{path} is not empty and is no run folder: expected a new folder")
+        else:
+            before = cls.open(path)
+            differences = before.config.differences(config)
+            if before.data_fingerprint != data_fingerprint:
+                differences.append(f"data: {before.data_fingerprint} -> {data_fingerprint}")
+            if differences:
+                raise UsageError(f"{path} holds another run: {'; '.join(differences)}")
+        run._write_config()
+        return run
+
+    def _write_config(self) -> None:
+        write_json(
+            self.path / "config.json",
+            {
+                **self.config.to_json(),
+                "image_shape": list(self.image_shape),
+                "data_fingerprint": self.data_fingerprint,
+                "versions": versions(),
+            },
+        )
+
+    # ---- What it holds -------------------------------------------------------------------------
+
+    @functools.cached_property
+    def checkpoints(self) -> Any:
+        """The store of its checkpoints."""
+        from zoo.training.checkpoints import CheckpointStore
+
+        return CheckpointStore(self.path / "checkpoints")
+
+    @functools.cached_property
+    def model(self) -> Any:
+        """The model with the weights of the newest sound checkpoint.
+
+        Raises:
+            UsageError: there is no checkpoint yet.
+        """
+        from zoo.models import build_model
+
+        training = self.config.training
+        model = build_model(
+            self.config.model, self.image_shape, training.seed, training.dtype_policy
+        )
+        if not self.checkpoints.restore(model):
+            raise UsageError(f"{self.path} has no checkpoint yet: train it first")
+        return model
+
+    @functools.cached_property
+    def dataset(self) -> Any:
+        """The images it was trained on.
+
+        Raises:
+            UsageError: they are not what they were.
+        """
+        from zoo.data import load_dataset
+
+        dataset = load_dataset(self.config.data)
+        if dataset.fingerprint != self.data_fingerprint:
+            raise UsageError(
+                f"the data of {self.path} have changed: fingerprint {dataset.fingerprint}, "
+                f"expected {self.data_fingerprint}"
+            )
+        return dataset
+
+    # ---- Metrics -------------------------------------------------------------------------------
+
+    @property
+    def metrics_file(self) -> Path:
+        """One JSON object per log step."""
+        return self.path / "metrics.jsonl"
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The lines of `metrics.jsonl`; a last line cut short by a kill is left out."""
+        if not self.metrics_file.exists():
+            return []
+        lines = []
+        for text in self.metrics_file.read_text(encoding="utf-8").splitlines():
+            with contextlib.suppress(json.JSONDecodeError):
+                lines.append(json.loads(text))
+        return lines
+
+    def forget_metrics_after(self, step: int) -> None:
+        """Drops the lines of steps that a resume will do again."""
+        kept = [line for line in self.metrics() if line["step"] <= step]
+        with atomic_file(self.metrics_file) as temporary:
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
+
+    def log(self, line: dict[str, Any]) -> None:
+        """Appends a line to `metrics.jsonl`."""
+        with self.metrics_file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def records(self) -> list[dict[str, Any]]:
+        """The records of `evaluation.json`; none where there is no evaluation yet."""
+        file = self.path / "evaluation.json"
+        return read_json(file)["records"] if file.exists() else []
+
+    # ---- Who may write -------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Holds the folder for one writer; the lock goes with the process, however it ends.
+
+        Raises:
+            UsageError: another process writes to this run.
+        """
+        with folder_lock(self.path):
+            yield
+
+
+@contextlib.contextmanager
+def folder_lock(folder: Path) -> Iterator[None]:
+    """Exclusive use of a folder among cooperating processes of this machine.
+
+    Raises:
+        UsageError: another process holds it, or the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / ".lock").open("w")
+    except OSError as error:
+        raise UsageError(f"cannot write {folder}: {error.strerror}") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UsageError(f"{folder} is in use by another process") from None
+        yield
+
+
+def load_run(run_dir: str | Path) -> Run:
+    """The run at `run_dir`, with `.model`, `.dataset`, `.config` and `.metrics()`.
+
+    Raises:
+        UsageError: it is no run folder.
+    """
+    return Run.open(run_dir)

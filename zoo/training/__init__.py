@@ -1,0 +1,1 @@
+"""Strategy, checkpoints, callbacks and the training loop."""

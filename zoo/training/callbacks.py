@@ -1,0 +1,164 @@
+"""What happens beside the updates: progress, metrics, checkpoints, pictures, and stopping."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from zoo.errors import UsageError
+from zoo.noise import row_noise, row_seeds
+from zoo.pictures import grid, save_png, side_by_side
+from zoo.run import Run
+
+PICTURE_IMAGES = 64  # chosen
+
+
+class Span(NamedTuple):
+    """The steps of one start of a run: those after `first`, up to and with `last`."""
+
+    first: int
+    last: int
+
+
+class StepCallback(keras.callbacks.Callback):
+    """A callback that knows the number of the step, whatever the steps per execution."""
+
+    def __init__(self, span: Span):
+        super().__init__()
+        self.span = span
+        self.step = self.previous = span.first
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Counts, then calls `on_step`."""
+        self.previous = self.step
+        self.step = min(self.span.first + batch + 1, self.span.last)
+        self.on_step(logs)
+
+    def due(self, every: int) -> bool:
+        """Whether a multiple of `every`, or the last step, lies in the steps just done."""
+        return self.step // every > self.previous // every or self.step == self.span.last
+
+    def on_step(self, logs: dict[str, Any]) -> None:
+        """What to do after the step `self.step`."""
+
+
+def check_finite(model: Any) -> None:
+    """Raises `UsageError` with step, player and term where a loss or gradient was not finite."""
+    faults = model.faults.numpy()
+    if faults.any():
+        first = faults[faults > 0].min()
+        names = [name for name, step in zip(model.checks, faults, strict=True) if step == first]
+        raise UsageError(
+            f"training stopped at step {first}: not finite: {', '.join(names)}. The last checkpoint "
+            "is sound; expected finite values: try a smaller --learning_rate"
+        )
+
+
+class Metrics(StepCallback):
+    """Writes the metrics, averaged since the last line, and moves the progress bar."""
+
+    def __init__(
+        self, span: Span, every: int, run: Run, writer: tf.summary.SummaryWriter, bar: tqdm
+    ):
+        super().__init__(span)
+        self._every, self._run, self._writer, self._bar = every, run, writer, bar
+        self._since, self._time = span.first, time.monotonic()
+
+    def on_step(self, logs: dict[str, Any]) -> None:
+        """Advances the bar; at a log step, writes and starts new averages."""
+        self._bar.update(self.step - self.previous)
+        if not self.due(self._every):
+            return
+        check_finite(self.model)
+        values = {name: float(np.squeeze(value)) for name, value in logs.items()}
+        self.model.reset_metrics()
+        now = time.monotonic()
+        rate = (self.step - self._since) / (now - self._time)
+        self._since, self._time = self.step, now
+        self._run.log({"step": self.step, **values, "steps_per_second": round(rate, 3)})
+        with self._writer.as_default(self.step):
+            for name, value in values.items():
+                tf.summary.scalar(name, value)
+        shown = {name: f"{values[name]:.4g}" for name in self.model.terms}
+        self._bar.set_postfix(shown, refresh=False)
+
+
+class Checkpoints(StepCallback):
+    """Writes a checkpoint of every sound state that is due."""
+
+    def __init__(self, span: Span, every: int, run: Run):
+        super().__init__(span)
+        self._every, self._run = every, run
+
+    def on_step(self, logs: dict[str, Any]) -> None:
+        """Writes it."""
+        if self.due(self._every):
+            check_finite(self.model)
+            self._run.checkpoints.save(self.model)
+
+
+class Pictures(StepCallback):
+    """Samples and reconstructions from a noise that stays the same through time."""
+
+    def __init__(
+        self,
+        span: Span,
+        every: int,
+        run: Run,
+        writer: tf.summary.SummaryWriter,
+        images: np.ndarray,
+    ):
+        super().__init__(span)
+        self._every, self._run, self._writer = every, run, writer
+        self._images = images[: PICTURE_IMAGES // 2].astype(np.float32) / 255.0
+        self._noise = row_noise(row_seeds(run.config.training.seed, 0, PICTURE_IMAGES))
+
+    def on_step(self, logs: dict[str, Any]) -> None:
+        """Writes `images/samples-STEP.png`, and reconstructions where there is an encoder."""
+        if not self.due(self._every):
+            return
+        pictures = {"samples": grid(self.model.sample(self._noise)["images"].numpy())}
+        if "encode" in self.model.available_signatures:
+            codes = self.model.encode(self._images)["z"]
+            decoded = self.model.decode(codes)["images"].numpy()
+            pictures["reconstructions"] = side_by_side(self._images, decoded)
+        with self._writer.as_default(self.step):
+            for name, pixels in pictures.items():
+                save_png(self._run.path / "images" / f"{name}-{self.step:08d}.png", pixels)
+                tf.summary.image(name, pixels[None])
+
+
+class Preemption(StepCallback):
+    """After a SIGTERM: ends training after the step in progress, with a checkpoint of it."""
+
+    def __init__(self, span: Span, run: Run):
+        super().__init__(span)
+        self._run, self._asked = run, False
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Takes the signal over while the block runs."""
+
+        def ask(*_: Any) -> None:
+            self._asked = True
+
+        before = signal.signal(signal.SIGTERM, ask)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    def on_step(self, logs: dict[str, Any]) -> None:
+        """Stops where it was asked to."""
+        if self._asked and not self.model.stop_training:
+            check_finite(self.model)
+            self._run.checkpoints.save(self.model)
+            self.model.stop_training = True

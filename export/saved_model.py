@@ -1,0 +1,115 @@
+"""A trained run -> `<output>/<name>/<version>/`, the layout that TF Serving watches."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from export.warmup import write_warmup
+from zoo.errors import UsageError
+from zoo.files import atomic_folder, write_json
+from zoo.run import Run, versions
+from zoo.signatures import require, signature_functions
+
+DEFAULT_SIGNATURE = "decode"  # every model has it: one input, deterministic
+
+
+def next_version(folder: Path) -> int:
+    """The number after the highest version in `folder`."""
+    numbers = [int(f.name) for f in folder.glob("*") if f.name.isdigit()]
+    return max(numbers, default=0) + 1
+
+
+def model_card(run: Run, step: int, signatures: dict[str, Any]) -> dict[str, Any]:
+    """What a user of the SavedModel should know, as JSON."""
+
+    def describe(spec: Any) -> dict[str, Any]:
+        return {"dtype": spec.dtype.name, "shape": [d if d else "N" for d in spec.shape]}
+
+    return {
+        "model": run.config.model.model,
+        "bound_status": run.model.bound_status,
+        "image_shape": list(run.image_shape),
+        "latent_size": run.model.latent_size,
+        "step": step,
+        "signatures": {
+            name: {
+                "inputs": {
+                    key: describe(spec)
+                    for key, spec in zip(
+                        _input_names(function), function.structured_input_signature[0], strict=True
+                    )
+                },
+                "outputs": {k: describe(v) for k, v in function.structured_outputs.items()},
+            }
+            for name, function in signatures.items()
+        },
+        "units": {"images": "[0, 1]", "elbo, log_likelihood, kl": "nats per example"},
+        "config": run.config.to_json(),
+        "data_fingerprint": run.data_fingerprint,
+        "evaluation": run.records(),
+        "versions": versions(),
+    }
+
+
+def _input_names(function: Any) -> list[str]:
+    return [spec.name for spec in function.structured_input_signature[0]]
+
+
+def export_saved_model(
+    run: Run,
+    output: str | Path,
+    name: str,
+    version: int | None = None,
+    signatures: Sequence[str] | None = None,
+) -> Path:
+    """Writes the SavedModel of a run's newest checkpoint and returns its version folder.
+
+    The folder appears in one rename, complete or not at all. It needs nothing of ours to be loaded.
+
+    Args:
+        run: the run.
+        output: the folder above `name`.
+        name: the model's name towards its clients.
+        version: a number that is not taken; the next free one by default.
+        signatures: which ones; all that the model can honour by default.
+
+    Raises:
+        UsageError: the version exists, the model lacks a signature, or the folder cannot be written.
+    """
+    folder = Path(output) / name
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file: expected a folder for the versions")
+    version = next_version(folder) if version is None else version
+    target = folder / str(version)
+    if target.exists():
+        raise UsageError(
+            f"{target} exists already: expected a free version, as {next_version(folder)}"
+        )
+    functions = signature_functions(run.model)
+    for wanted in signatures or ():
+        require(functions, wanted, run.config.model.model)
+    chosen = {n: f for n, f in functions.items() if n in (signatures or functions)}
+    concrete = {n: f.get_concrete_function() for n, f in chosen.items()}
+    step = int(run.model.step.numpy())
+    with tempfile.TemporaryDirectory() as scratch, atomic_folder(target) as temporary:
+        card = Path(scratch) / "model_card.json"
+        write_json(card, model_card(run, step, concrete))
+        module = tf.Module()
+        module.model_card = tf.saved_model.Asset(str(card))
+        # Only what the signatures touch: critics and optimisers stay behind, each weight is stored once.
+        used = {id(v): v for f in concrete.values() for v in f.graph.variables}
+        module.weights = list(used.values())
+        default = (
+            {"serving_default": chosen[DEFAULT_SIGNATURE]} if DEFAULT_SIGNATURE in chosen else {}
+        )
+        try:
+            tf.saved_model.save(module, str(temporary), signatures={**default, **chosen})
+        except tf.errors.OpError as error:
+            raise UsageError(f"cannot write {target}: {error.message}") from error
+        write_warmup(temporary, name, concrete)
+    return target

@@ -1,0 +1,70 @@
+"""Inception Score: exp of the mutual information of image and predicted class."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+from scipy.special import rel_entr
+
+from zoo.errors import UsageError
+
+_LEAST_PER_SPLIT = 10  # chosen: below, p(y) of a split says more of the split than of the model
+
+
+@dataclasses.dataclass(frozen=True)
+class InceptionScore:
+    """The score is between 1 and the number of classes; more is better."""
+
+    value: float  # mean over the splits
+    standard_deviation: float  # over the splits, as published scores give it
+    standard_error: float  # of value: over the splits, by their number
+    splits: int
+    n: int
+
+
+def inception_score(probabilities: np.ndarray, splits: int = 10, seed: int = 0) -> InceptionScore:
+    """exp E_x KL(p(y|x) || p(y)) (Salimans et al. 2016 [F]), float64.
+
+    The examples are shuffled before they are split, since sets that are sorted by class give each
+    split a p(y) of its own. The score grows with the size of a split: compare at equal n only.
+
+    Args:
+        probabilities: [N, K], p(y|x) of a classifier, each row summing to 1.
+        splits: parts, each with a score [F]; 10 as published.
+        seed: of the shuffle.
+
+    Raises:
+        UsageError: the rows are no probabilities (NaN included), or there are fewer than 10 per
+            split, or fewer than 2 splits.
+    """
+    probabilities = np.asarray(probabilities, np.float64)
+    if probabilities.ndim != 2 or probabilities.shape[1] == 0:
+        raise UsageError(f"probabilities have shape {probabilities.shape}: expected [N, K]")
+    n = len(probabilities)
+    if splits < 2:
+        raise UsageError(f"splits={splits} is not accepted: expected at least 2")
+    if n < splits * _LEAST_PER_SPLIT:
+        raise UsageError(
+            f"{n} images are too few for {splits} splits: "
+            f"expected at least {splits * _LEAST_PER_SPLIT}"
+        )
+    # Written so that NaN fails it.
+    if not (probabilities.min() >= 0 and np.abs(probabilities.sum(axis=1) - 1).max() < 1e-3):
+        raise UsageError(
+            "probabilities have a row that is not finite, not positive or does not sum to 1: "
+            "expected the softmax of a classifier"
+        )
+    order = np.random.default_rng(seed).permutation(n)
+    scores = []
+    for part in np.array_split(probabilities[order], splits):
+        divergence = rel_entr(part, part.mean(axis=0)).sum(axis=1)
+        scores.append(math.exp(divergence.mean()))
+    return InceptionScore(
+        value=float(np.mean(scores)),
+        standard_deviation=float(np.std(scores)),
+        standard_error=float(np.std(scores, ddof=1) / math.sqrt(splits)),
+        splits=splits,
+        n=n,
+    )

@@ -1,0 +1,84 @@
+"""zoo-evaluate: measures a run or a SavedModel.
+
+zoo-evaluate --run_dir=runs/vae --metrics=elbo,marginal_kl
+zoo-evaluate --saved_model=served/vae/1 --dataset=color_mnist_mini --metrics=all --output=vae.json
+
+A metric that was measured for this checkpoint with these settings is not measured again.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from absl import flags
+
+from flags import program
+from zoo.config import DataConfig, RunConfig
+from zoo.errors import UsageError
+from zoo.run import Run
+
+
+def define(values: flags.FlagValues) -> None:
+    """Flags of zoo-evaluate."""
+    program.define_shared(
+        values,
+        "run_dir",
+        "saved_model",
+        "output",
+        "num_samples",
+        output="JSON file of the records; evaluation.json of the run folder by default.",
+        num_samples="Samples or examples to use; each metric's own number by default.",
+    )
+    program.define_settings(values, DataConfig)
+    flags.DEFINE_list("metrics", ["all"], "Metrics, or all that apply.", flag_values=values)
+    flags.DEFINE_enum(
+        "split", "test", ("train", "validation", "test"), "Split to measure.", flag_values=values
+    )
+    flags.DEFINE_integer("seed", 0, "Seed of the evaluation's noise.", flag_values=values)
+
+
+def main(values: flags.FlagValues) -> None:
+    """Evaluates."""
+    source = program.exactly_one(values, "run_dir", "saved_model")
+    program.positive(values, "num_samples")
+    chosen = program.settings(values, given_only=True)
+    if source == "run_dir":
+        run = Run.open(values.run_dir)
+        output = Path(values.output) if values.output else run.path / "evaluation.json"
+    else:
+        if not values.output or "dataset" not in chosen:
+            raise UsageError(
+                "--saved_model needs --dataset and --output; a run folder knows its own"
+            )
+        output = Path(values.output)
+    program.start_tensorflow()
+    from zoo.data import load_dataset
+    from zoo.evaluation.evaluate import evaluate
+    from zoo.evaluation.records import Settings
+    from zoo.evaluation.subjects import Subject
+
+    subject = (
+        Subject.of_run(run) if source == "run_dir" else Subject.of_saved_model(values.saved_model)
+    )
+    dataset = load_dataset(RunConfig.create(**chosen).data) if chosen else run.dataset
+    if dataset.image_shape != subject.image_shape:
+        raise UsageError(
+            f"{dataset.name} has images {dataset.image_shape}, {subject.name} makes "
+            f"{subject.image_shape}"
+        )
+    settings = Settings(values.split, values.num_samples, values.seed)
+    records = evaluate(subject, dataset, values.metrics, settings, output, progress=print)
+    for record in records:
+        error = record["standard_error"]
+        spread = f" +- {error:.3g}" if error is not None else ""
+        print(f"  {record['metric']:24} {record['value']:12.6g}{spread}   n={record['n']}")
+    print(f"wrote {output}")
+
+
+def run() -> None:
+    """Entry point."""
+    program.run_program(main, define, __doc__)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,59 @@
+"""zoo-export: writes a trained run as a SavedModel, ready for TF Serving or any other client.
+
+zoo-export --run_dir=runs/vae --output=served --name=vae
+
+makes served/vae/1/, or the next free version, in one rename: complete or not at all.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from absl import flags
+
+from flags import program
+from zoo.errors import UsageError
+from zoo.run import Run
+
+
+def define(values: flags.FlagValues) -> None:
+    """Flags of zoo-export."""
+    program.define_shared(values, "run_dir", "output", output="Folder above the model's name.")
+    flags.DEFINE_string("name", None, "Name of the model towards its clients.", flag_values=values)
+    flags.DEFINE_integer(
+        "version", None, "Version; the next free one by default.", flag_values=values
+    )
+    flags.DEFINE_list(
+        "signatures",
+        None,
+        "Which signatures; all that the model has by default.",
+        flag_values=values,
+    )
+
+
+def main(values: flags.FlagValues) -> None:
+    """Exports."""
+    for name in ("run_dir", "output", "name"):
+        program.exactly_one(values, name)
+    program.positive(values, "version")
+    if Path(values["name"].value).name != values["name"].value:
+        raise UsageError(
+            f"name={values['name'].value!r} is not accepted: expected one path component"
+        )
+    run = Run.open(values.run_dir)
+    program.start_tensorflow()
+    from export.saved_model import export_saved_model
+
+    folder = export_saved_model(
+        run, values.output, values["name"].value, values.version, values.signatures
+    )
+    print(f"exported step {int(run.model.step.numpy())} of {run.path} to {folder}")
+
+
+def run() -> None:
+    """Entry point."""
+    program.run_program(main, define, __doc__)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,51 @@
+"""zoo-train: trains a model, or goes on with a run that was interrupted.
+
+zoo-train --model=vae --dataset=color_mnist_mini --latent_size=50 --steps=1000 --run_dir=runs/vae
+zoo-train --preset=color_mnist_mini/vae --run_dir=runs/vae
+
+The same command again goes on where the run was. Exit codes: 0 finished (or stopped by SIGTERM, with a
+checkpoint), 2 a mistake in the command, its files or its numbers.
+"""
+
+from __future__ import annotations
+
+from absl import flags
+
+from flags import program
+from zoo.config import DataConfig, ModelConfig, RunConfig, TrainingConfig
+
+
+def define(values: flags.FlagValues) -> None:
+    """Flags of zoo-train."""
+    program.define_settings(values, ModelConfig, DataConfig, TrainingConfig)
+    program.define_shared(values, "run_dir", "preset")
+
+
+def main(values: flags.FlagValues) -> None:
+    """Trains."""
+    config = RunConfig.create(**program.settings(values))
+    program.exactly_one(values, "run_dir")
+    program.start_tensorflow()
+    from zoo.training.loop import train
+
+    training = train(config, values.run_dir)
+    steps = config.training.steps
+    if training.first_step >= steps:
+        print(f"{values.run_dir} is finished: {training.first_step} steps. Nothing to do.")
+    elif training.last_step < steps:
+        print(
+            f"stopped at step {training.last_step} of {steps}; the same command goes on from there"
+        )
+    else:
+        last = training.run.metrics()[-1]
+        figures = ", ".join(f"{k} {v:.6g}" for k, v in last.items() if k != "step")
+        print(f"trained {values.run_dir} to step {steps}: {figures}")
+
+
+def run() -> None:
+    """Entry point."""
+    program.run_program(main, define, __doc__)
+
+
+if __name__ == "__main__":
+    run()

@@ -52,7 +52,9 @@ def encode_dataset(
                 "of a Gaussian posterior"
             )
         parts.append(outputs)
-    encodings = Encodings(*(np.concatenate([p[name] for p in parts]) for name in ("mean", "stddev")))
+    encodings = Encodings(
+        *(np.concatenate([p[name] for p in parts]) for name in ("mean", "stddev"))
+    )
     if cache is not None:
         with atomic_file(cache) as temporary:
             np.savez(temporary, key=key, **dataclasses.asdict(encodings))
@@ -63,7 +65,7 @@ def _read(cache: Path | None, key: str) -> Encodings | None:
     if cache is None or not cache.exists():
         return None
     try:
-        with np.load(cache) as file:
+        with cache.open("rb") as raw, np.load(raw) as file:  # NumPy leaves a bad file open
             return Encodings(file["mean"], file["stddev"]) if str(file["key"]) == key else None
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
         return None  # a damaged cache is made again

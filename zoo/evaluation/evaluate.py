@@ -65,11 +65,11 @@ def evaluate(
     file = read_json(output) if output.exists() else {"records": []}
     wanted = []
     for metric in metrics:
+        # What was asked stands apart: a metric may record another split than the one it was given.
         key = {
-            "asked": metric.name,
+            "asked": {"metric": metric.name, **dataclasses.asdict(settings)},
             "subject": subject.name,
             "step": subject.step,
-            **dataclasses.asdict(settings),
         }
         found = [r for r in file["records"] if key.items() <= r.items()]
         if found:
@@ -77,10 +77,10 @@ def evaluate(
         else:
             progress(f"{metric.name} ...")
             found = [
-                {**dataclasses.asdict(record), **_provenance(dataset), **key, "split": record.split}
+                {**dataclasses.asdict(record), **_provenance(dataset), **key}
                 for record in metric.measure(subject, dataset, settings)
             ]
-            others = [r for r in file["records"] if r["asked"] != metric.name]
+            others = [r for r in file["records"] if r["asked"]["metric"] != metric.name]
             file["records"] = [*others, *found]
             write_json(output, file)
         wanted += found

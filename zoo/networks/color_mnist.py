@@ -56,4 +56,4 @@ def image_critic_trunk(
 
 def image_critic_head() -> keras.layers.Layer:
     """ "Linear adv" of Table 4 as one logit, equivalent to its two-way softmax."""
-    return layers.dense(1)
+    return layers.dense(1, use_bias=False)

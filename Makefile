@@ -22,7 +22,7 @@ demo: $(INSTALLED)
 	$(BIN)/zoo-report --run_dir=$(DEMO)/vae
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow'
+	$(BIN)/python -m pytest -n 2 --dist load -m 'not slow'
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow

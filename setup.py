@@ -1,4 +1,4 @@
-"""Packaging of the zoo: three packages, six console programs."""
+"""Packaging of the zoo: three packages, five console programs."""
 
 from pathlib import Path
 
@@ -37,6 +37,7 @@ setup(
         "importlib_resources>=6",  # tensorflow-datasets needs it and does not say so
         "tensorflow-serving-api>=2.18",  # the protos of the warm-up file
         "tensorflow-probability[tf]>=0.25",  # [tf] brings tf-keras, which its import needs
+        "threadpoolctl>=3.1",
         "tqdm>=4.66",
     ],
     extras_require={

@@ -79,7 +79,8 @@ def export_saved_model(
         signatures: which ones; all that the model can honour by default.
 
     Raises:
-        UsageError: the version exists, the model lacks a signature, or the folder cannot be written.
+        UsageError: the version exists, the model lacks a signature, or the folder cannot be
+        written.
     """
     folder = Path(output) / name
     if folder.exists() and not folder.is_dir():
@@ -101,7 +102,8 @@ def export_saved_model(
         write_json(card, model_card(run, step, concrete))
         module = tf.Module()
         module.model_card = tf.saved_model.Asset(str(card))
-        # Only what the signatures touch: critics and optimisers stay behind, each weight is stored once.
+        # Only what the signatures touch: critics and optimisers stay behind, each weight is
+        # stored once.
         used = {id(v): v for f in concrete.values() for v in f.graph.variables}
         module.weights = list(used.values())
         default = (

@@ -152,7 +152,7 @@ def run_program(
     """Runs a program: a mistake of the user's is one line on stderr and exit code 2.
 
     Args:
-        main: the program; returns its exit code, None for 0. It calls `start_tensorflow` once it has
+        main: the program; returns its exit code, None for 0. Calls `start_tensorflow` once it has
             checked what can be checked without.
         define: defines its flags.
         about: the head of its help.

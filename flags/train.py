@@ -3,8 +3,8 @@
 zoo-train --model=vae --dataset=color_mnist_mini --latent_size=50 --steps=1000 --run_dir=runs/vae
 zoo-train --preset=color_mnist_mini/vae --run_dir=runs/vae
 
-The same command again goes on where the run was. Exit codes: 0 finished (or stopped by SIGTERM, with a
-checkpoint), 2 a mistake in the command, its files or its numbers.
+The same command again goes on where the run was. Exit codes: 0 finished (or stopped by SIGTERM,
+with a checkpoint), 2 a mistake in the command, its files or its numbers.
 """
 
 from __future__ import annotations
@@ -19,10 +19,19 @@ def define(values: flags.FlagValues) -> None:
     """Flags of zoo-train."""
     program.define_settings(values, ModelConfig, DataConfig, TrainingConfig)
     program.define_shared(values, "run_dir", "preset")
+    flags.DEFINE_bool(
+        "list_models", False, "Print what the models are and exit.", flag_values=values
+    )
 
 
 def main(values: flags.FlagValues) -> None:
     """Trains."""
+    if values.list_models:
+        program.start_tensorflow()
+        from zoo.models.overview import overview
+
+        print(overview())
+        return
     config = RunConfig.create(**program.settings(values))
     program.exactly_one(values, "run_dir")
     program.start_tensorflow()

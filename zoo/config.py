@@ -18,7 +18,14 @@ STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 DTYPE_POLICIES = ("float32", "mixed_bfloat16")
 
 
-def setting(default: Any, help: str, *, choices=None, above=None, at_least=None) -> Any:
+def setting(
+    default: Any,
+    help: str,
+    *,
+    choices: tuple[str, ...] | None = None,
+    above: float | None = None,
+    at_least: float | None = None,
+) -> Any:
     """A dataclass field that carries what its flag and its validation need.
 
     Args:

@@ -23,7 +23,8 @@ def as_fake(logit: tf.Tensor) -> tf.Tensor:
 
 
 def reverse_kl(logit: tf.Tensor) -> tf.Tensor:
-    """`-log D + log(1 - D) = -d`: the estimate of KL(fake || real) by the density ratio trick [F:S4]."""
+    """`-log D + log(1 - D) = -d`: the estimate of KL(fake || real) by the density ratio trick
+    [F:S4]."""
     return -logit
 
 
@@ -33,8 +34,8 @@ ADVERSARIAL = {"non_saturating": as_real, "reverse_kl": reverse_kl}
 def l1(images: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
     """Mean over pixels of the absolute difference `[N]`, in units of [0, 1].
 
-    The mean, not the sum: with weights of 1 to 50 a sum would swamp the adversarial terms (paper.md,
-    Algorithm 5 [F, M]).
+    The mean, not the sum: with weights of 1 to 50 a sum would swamp the adversarial terms
+    (paper.md, Algorithm 5 [F, M]).
     """
     return tf.reduce_mean(tf.abs(images - others), axis=[1, 2, 3])
 

@@ -1,14 +1,15 @@
 """Noise that is a function of keys, never of global state.
 
-Models ask for noise by purpose and shape and get `[N, *shape]`. One generator, Threefry, serves training,
-evaluation and the exported signatures. Each row has a key of its own:
+Models ask for noise by purpose and shape and get `[N, *shape]`. One generator, Threefry, serves
+training, evaluation and the exported signatures. Each row has a key of its own:
 
 - in training it hangs on (run seed, step, row of the *global* batch), so that one run gets the same
   numbers on any number of replicas, after any resume, and with or without XLA;
-- elsewhere on the seed of the row alone, so that one row's result does not depend on its neighbours.
+- elsewhere on the seed of the row alone, so that one row's result does not depend on its
+neighbours.
 
-TensorFlow's stateless Philox would do none of this as well: it draws other numbers under XLA than outside
-it, and takes one seed for a whole batch.
+TensorFlow's stateless Philox would do none of this as well: it draws other numbers under XLA than
+outside it, and takes one seed for a whole batch.
 """
 
 from __future__ import annotations

@@ -44,7 +44,8 @@ def save_png(path: Path, pixels: np.ndarray, scale: int = 1) -> None:
 def side_by_side(
     originals: np.ndarray, reconstructions: np.ndarray, columns: int = 8
 ) -> np.ndarray:
-    """Rows of originals, each above the row of its reconstructions; `[N, H, W, C]` in [0, 1] both."""
+    """Rows of originals, each above the row of its reconstructions; `[N, H, W, C]` in [0, 1]
+    both."""
     rows = []
     for start in range(0, len(originals), columns):
         rows += [originals[start : start + columns], reconstructions[start : start + columns]]

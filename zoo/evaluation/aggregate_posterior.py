@@ -19,10 +19,10 @@ _BLOCK = 4096
 _DEFINITIONS = {
     "marginal_kl": "KL(q(z)||p(z)) of the aggregate posterior of the N encoded examples, by Monte "
     "Carlo over z ~ q(z) (Algorithm 2), nats",
-    "average_kl": "mean over the N examples of KL(q(z|x)||p(z)), nats; an upper bound of marginal_kl",
+    "average_kl": "mean over the N examples of KL(q(z|x)||p(z)), nats; never below marginal_kl",
     "mutual_information": "average_kl - marginal_kl, nats; at most log N in expectation",
-    "marginal_kl_floor": "max(0, average_kl - log N), nats; marginal_kl is never less in expectation, "
-    "however well the population matches the prior",
+    "marginal_kl_floor": "max(0, average_kl - log N), nats; marginal_kl is never less in "
+    "expectation, however well the population matches the prior",
     "log_n": "log of the number N of encoded examples, nats",
 }
 

@@ -14,15 +14,17 @@ from zoo.noise import Noise
 class AAE(GenerativeModel):
     """Adversarial autoencoder (Makhzani et al. 2016; Rosca et al. 2018, section 4.2).
 
-    The VAE with the density ratio of a code critic C in the place of its KL, so that the pair isolates
-    the two ways of matching the latent space. With x from the data, z^ ~ q(z|x), z ~ p(z):
+    The VAE with the density ratio of a code critic C in the place of its KL, so that the pair
+    isolates the two ways of matching the latent space. With x from the data, z^ ~ q(z|x), z ~
+    p(z):
 
         encoder:      -log p(x|z^) - log C(z^)
         decoder:      -log p(x|z^)
         code_critic:  -log C(z) - log(1 - C(z^))            prior = real, codes = fake [H]
 
-    No coefficients [P]. `-c(z^)`, the negative logit, estimates KL(q(z)||p(z)); reconstruction minus it is
-    ELBO + I(x;z), *not* a lower bound. With a Gaussian posterior the true ELBO is at hand and is exported.
+    No coefficients [P]. `-c(z^)`, the negative logit, estimates KL(q(z)||p(z)); reconstruction
+    minus it is ELBO + I(x;z), *not* a lower bound. With a Gaussian posterior the true ELBO is at
+    hand and is exported.
     """
 
     players = ("encoder", "decoder", "code_critic")

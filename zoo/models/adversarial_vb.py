@@ -19,15 +19,16 @@ MOMENT_DRAWS = 8  # chosen
 class AdversarialVB(GenerativeModel):
     """Adversarial variational Bayes (Mescheder et al. 2017; Rosca et al. 2018, Appendix J).
 
-    The posterior is implicit, z_q = E(x, eps); a joint critic T(x, z) learns log q(z|x)/p(z) (paper.md section
-    6.6 [F:S7, H]). With z_p ~ p(z):
+    The posterior is implicit, z_q = E(x, eps); a joint critic T(x, z) learns log q(z|x)/p(z)
+    (paper.md section 6.6 [F:S7, H]). With z_p ~ p(z):
 
         joint_critic:     -log sigma(T(x, z_q)) - log(1 - sigma(T(x, z_p)))
         encoder, decoder: T(x, z_q) - log p(x|z_q)
 
-    `adaptive_contrast` compares with N(m(x), s(x)^2), the moments of q(z|x), instead of the prior: the critic
-    sees (z_q - m)/s against N(0, I), and KL = T + log N(z_q; m, s^2) - log p(z_q), the moments without gradient.
-    They are estimated from 8 further draws (chosen), as the encoder here gives no closed form.
+    `adaptive_contrast` compares with N(m(x), s(x)^2), the moments of q(z|x), instead of the
+    prior: the critic sees (z_q - m)/s against N(0, I), and KL = T + log N(z_q; m, s^2) - log
+    p(z_q), the moments without gradient. They are estimated from 8 further draws (chosen), as the
+    encoder here gives no closed form.
     """
 
     players = ("encoder", "decoder", "joint_critic")

@@ -1,6 +1,7 @@
 """What all models share: players, their updates, and the tensors that signatures return.
 
-A model owns networks, one per *player*. Each player has one optimiser and one loss. A subclass writes
+A model owns networks, one per *player*. Each player has one optimiser and one loss. A subclass
+writes
 
     losses(images, noise, training) -> (one scalar per player, a report of per-example terms)
 
@@ -54,7 +55,8 @@ class GenerativeModel(keras.Model):
     Subclasses state, as class attributes, `players`, `matching`, `terms` (the names of the report),
     `likelihoods` and `posteriors` (what they accept, their default first), `options` (their own
     settings with defaults) and `learning_rates` (one default per player). A model whose critic is
-    updated several times per step names it in `repeated_players` and has the option `critic_updates`.
+    updated several times per step names it in `repeated_players` and has the option
+    `critic_updates`.
 
     Args:
         config: the model's settings; those left at None take the model's defaults.
@@ -116,7 +118,7 @@ class GenerativeModel(keras.Model):
             elif field.name not in general and field.name not in cls.options:
                 own = ", ".join(sorted(cls.options)) or "none"
                 raise UsageError(
-                    f"{config.model} has no option {field.name} (given {value!r}); its options: {own}"
+                    f"{config.model} has no option {field.name} (given {value!r}); it has: {own}"
                 )
         return dataclasses.replace(config, **filled)
 
@@ -211,7 +213,8 @@ class GenerativeModel(keras.Model):
     def elbo(self, images: tf.Tensor, noise: Noise) -> dict[str, tf.Tensor]:
         """The bound `[N]` and its parts, `log_likelihood` and `kl`, nats, from one draw of q(z|x).
 
-        The bound is called `elbo`, or `elbo_ratio_estimate` where a critic stands for its divergence.
+        The bound is called `elbo`, or `elbo_ratio_estimate` where a critic stands for its
+        divergence.
         """
         q = self.posterior(images)
         z = self.draw_posterior(q, noise)
@@ -285,15 +288,15 @@ class GenerativeModel(keras.Model):
         jit_compile: bool = False,
         steps_per_execution: int = 1,
     ) -> None:
-        """Gives each player its Adam (beta 0.5 and 0.9 [P], epsilon 1e-8 chosen), built on its variables.
+        """Gives each player its Adam (beta 0.5 and 0.9 [P], epsilon 1e-8 chosen), built on its
+        variables.
 
         Call it inside the strategy's scope.
 
         Args:
-            learning_rate: rates by player, or one for all under "all"; the model's own for the rest.
-            seed: the run seed, from which all noise follows.
-            jit_compile: compile the train step with XLA.
-            steps_per_execution: steps per call of the compiled function.
+            learning_rate: rates by player, or one for all under "all"; the model's own for the
+            rest. seed: the run seed, from which all noise follows. jit_compile: compile the train
+            step with XLA. steps_per_execution: steps per call of the compiled function.
 
         Raises:
             UsageError: a rate for a player that this model does not have.
@@ -305,8 +308,8 @@ class GenerativeModel(keras.Model):
         self.seed = seed
         for player in self.players:
             optimizer = keras.optimizers.Adam(rates[player], beta_1=0.5, beta_2=0.9, epsilon=1e-8)
-            # Slots made inside the traced step would fail under a strategy, and a restored checkpoint
-            # would find nowhere to put its own.
+            # Slots made inside the traced step would fail under a strategy, and a restored
+            # checkpoint would find nowhere to put its own.
             optimizer.build(self.player_variables(player))
             self.optimizers[player] = optimizer
 
@@ -365,7 +368,8 @@ class GenerativeModel(keras.Model):
     def _player_gradients(
         self, tape: tf.GradientTape, losses: Mapping[str, tf.Tensor]
     ) -> dict[str, list[tf.Tensor]]:
-        """Each player's gradient of its own loss; players that share a loss share a backward pass."""
+        """Each player's gradient of its own loss; players that share a loss share a backward
+        pass."""
         gradients = {}
         for key in dict.fromkeys(map(id, losses.values())):
             sharing = [player for player, loss in losses.items() if id(loss) == key]

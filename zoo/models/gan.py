@@ -52,8 +52,8 @@ class WGANGP(GenerativeModel):
         image_critic:  f(G(z)) - f(x) + gradient_penalty * (||grad f(x')|| - 1)^2
         decoder:       -f(G(z))
 
-    Weight 10 and five critic updates on fresh batches per decoder update [P]. No batch norm in the critic: the
-    penalty is per example [C, H].
+    Weight 10 and five critic updates on fresh batches per decoder update [P]. No batch norm in
+    the critic: the penalty is per example [C, H].
     """
 
     players = ("decoder", "image_critic")
@@ -76,10 +76,9 @@ class WGANGP(GenerativeModel):
         real = self.image_critic(images, training=training)
         fake = self.image_critic(samples, training=training)
         position = noise.uniform("interpolation", (1, 1, 1))
-        # The penalty moves the critic alone: without this its gradient would be traced into the decoder.
-        penalty = gradient_penalty(
-            self.image_critic, images, tf.stop_gradient(samples), position
-        )
+        # The penalty moves the critic alone: without this its gradient would be traced into the
+        # decoder.
+        penalty = gradient_penalty(self.image_critic, images, tf.stop_gradient(samples), position)
         losses = {
             "decoder": tf.reduce_mean(-fake),
             "image_critic": tf.reduce_mean(fake - real + self.gradient_penalty * penalty),

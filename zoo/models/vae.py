@@ -11,14 +11,15 @@ from zoo.noise import Noise
 
 @keras.saving.register_keras_serializable(package="zoo")
 class VAE(GenerativeModel):
-    """Variational autoencoder (Kingma & Welling 2014; Rezende et al. 2014; Rosca et al. 2018, eq. 4).
+    """Variational autoencoder (Kingma & Welling 2014; Rezende et al. 2014; Rosca et al. 2018, eq.
+    4).
 
     Encoder and decoder minimise the negative ELBO, with one draw z = mu + s * eps of q(z|x):
 
         loss = -log p(x|z) + kl_weight * KL(q(z|x) || p(z))        [H]
 
-    The KL is the closed form 0.5 * sum(mu^2 + s^2 - 1 - 2 log s) for the Gaussian posterior; for RealNVP,
-    with z = f(mu + s * eps), it is the single-sample log q(z|x) - log p(z).
+    The KL is the closed form 0.5 * sum(mu^2 + s^2 - 1 - 2 log s) for the Gaussian posterior; for
+    RealNVP, with z = f(mu + s * eps), it is the single-sample log q(z|x) - log p(z).
     """
 
     players = ("encoder", "decoder")

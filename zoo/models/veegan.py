@@ -15,15 +15,17 @@ class VEEGAN(GenerativeModel):
     """VEEGAN (Srivastava et al. 2017; Rosca et al. 2018, section 5.2).
 
     The encoder is the reconstructor F, deterministic. A joint critic T(x, z) learns
-    log p(x|z)p(z) / (p(z|x)p*(x)). With x from the data, z ~ p(z), x_g = G(z) (paper.md section 6.7 [F:S6, H]):
+    log p(x|z)p(z) / (p(z|x)p*(x)). With x from the data, z ~ p(z), x_g = G(z) (paper.md section
+    6.7 [F:S6, H]):
 
         joint_critic:  -log sigma(T(x_g, z)) - log(1 - sigma(T(x, F(x))))
         decoder:       T(x_g, z) + ||z - F(x_g)||^2
         encoder:       ||z - F(x_g)||^2
 
-    The raw logit, unweighted [P]; the distance is summed over dimensions. `bound` is the right side of equation
-    (15), -T(x_g, z) + log p(z): a classifier stands for its divergence, and it bounds E log p(z) of codes, not the
-    likelihood of images, so that there is no `elbo` to export.
+    The raw logit, unweighted [P]; the distance is summed over dimensions. `bound` is the right
+    side of equation (15), -T(x_g, z) + log p(z): a classifier stands for its divergence, and it
+    bounds E log p(z) of codes, not the likelihood of images, so that there is no `elbo` to
+    export.
     """
 
     players = ("encoder", "decoder", "joint_critic")

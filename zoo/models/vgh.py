@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import keras
 import tensorflow as tf
 
@@ -14,7 +16,8 @@ from zoo.noise import Noise
 class VGH(GenerativeModel):
     """VAE-GAN hybrid (Rosca et al. 2018, section 5.1, Appendix F).
 
-    With x from the data, z^ = E(x), x^ = G(z^), z ~ p(z), and `adv(d) = -log D` (or, as an option, the reverse KL
+    With x from the data, z^ = E(x), x^ = G(z^), z ~ p(z), and `adv(d) = -log D` (or, as an
+    option, the reverse KL
     -d):
 
         encoder:       lambda_E ||x - x^||_1 - log C(z^)                          (13)
@@ -22,8 +25,9 @@ class VGH(GenerativeModel):
         image_critic:  -log D(x) - log(1 - D(x^))                                 (8)
         code_critic:   -log C(z) - log(1 - C(z^))        prior = real, codes = fake (14)
 
-    The encoder gets nothing from the image critic [P + F:S4, H]. The decoder never sees samples of the prior.
-    lambda are `encoder_reconstruction_weight` and `decoder_reconstruction_weight`, 10 (chosen) from {1, 5, 10, 50} [P].
+    The encoder gets nothing from the image critic [P + F:S4, H]. The decoder never sees samples
+    of the prior. lambda are `encoder_reconstruction_weight` and `decoder_reconstruction_weight`,
+    10 (chosen) from {1, 5, 10, 50} [P].
     """
 
     players = ("encoder", "decoder", "image_critic", "code_critic")
@@ -74,7 +78,7 @@ class VGH(GenerativeModel):
         }
         return {player: tf.reduce_mean(loss) for player, loss in losses.items()}, report
 
-    def _on_samples(self, z: tf.Tensor, adversarial, training: bool) -> tuple:
+    def _on_samples(self, z: tf.Tensor, adversarial: Callable, training: bool) -> tuple:
         """What decoder and image critic add for samples of the prior: nothing in VGH."""
         return 0.0, 0.0, {}
 
@@ -88,7 +92,8 @@ class VGHPlusPlus(VGH):
         decoder:       ... + adv(D(x'))
         image_critic:  -w log D(x) - log(1 - D(x^)) - log(1 - D(x'))              (9)
 
-    The weight w on real data is `real_weight`: with 2, the default (chosen [M]), D = 1/2 at the optimum; with 1, 1/3.
+    The weight w on real data is `real_weight`: with 2, the default (chosen [M]), D = 1/2 at the
+    optimum; with 1, 1/3.
     """
 
     matching = Matching(
@@ -101,7 +106,7 @@ class VGHPlusPlus(VGH):
     terms = (*VGH.terms, "critic_sample")
     options = {**VGH.options, "real_weight": 2.0}
 
-    def _on_samples(self, z: tf.Tensor, adversarial, training: bool) -> tuple:
+    def _on_samples(self, z: tf.Tensor, adversarial: Callable, training: bool) -> tuple:
         """Both terms for x' = G(z)."""
         logit = self.image_critic(self.generate(z, training), training=training)
         return adversarial(logit), as_fake(logit), {"critic_sample": logit}

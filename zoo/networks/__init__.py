@@ -1,7 +1,7 @@
 """Networks belong to the data set's architecture family, never to a model.
 
-Every model on a data set shares one decoder, one encoder rule and one image-critic rule, "for a fair
-comparison" (Rosca et al. 2018, Appendix K; paper.md section 15 [P]).
+Every model on a data set shares one decoder, one encoder rule and one image-critic rule, "for a
+fair comparison" (Rosca et al. 2018, Appendix K; paper.md section 15 [P]).
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The ColorMNIST family: 28x28 images (Rosca et al. 2018, Tables 4 and 5; paper.md section 4 [F:S2])."""
+"""The ColorMNIST family: 28x28 images (Rosca et al. 2018, Tables 4 and 5; paper.md section 4
+[F:S2])."""
 
 from __future__ import annotations
 

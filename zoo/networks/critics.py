@@ -12,7 +12,8 @@ from zoo.networks import layers
 
 
 class ImageCritic(keras.Model):
-    """Images `[N, H, W, C]` in [0, 1] -> logit `[N]`, positive for "data" (Rosca et al. 2018, Table 4).
+    """Images `[N, H, W, C]` in [0, 1] -> logit `[N]`, positive for "data" (Rosca et al. 2018,
+    Table 4).
 
     Args:
         family: the module of networks that has the trunk and the head.
@@ -57,7 +58,8 @@ class CodeCritic(keras.Model):
 
 
 class JointCritic(keras.Model):
-    """Pairs of images `[N, H, W, C]` and codes `[N, D]` -> logit `[N]` (Rosca et al. 2018, Table 6 [C]).
+    """Pairs of images `[N, H, W, C]` and codes `[N, D]` -> logit `[N]` (Rosca et al. 2018, Table
+    6 [C]).
 
     The code goes through two layers of 512 units, is joined to the flattened features of the image
     critic's trunk, and one hidden layer of 1,024 units leads to the logit: ALI's shape [F:S11].

@@ -1,7 +1,8 @@
-"""The CIFAR-10 / CelebA family: the public DCGAN code that the paper names (paper.md section 12 [F:S1, H]).
+"""The CIFAR-10 / CelebA family: the public DCGAN code that the paper names (paper.md section 12
+[F:S1, H]).
 
-4x4 kernels, no biases, 64 maps at the widest scale, doubling as the side halves down to 4x4. The same rule
-gives networks for other powers of two.
+4x4 kernels, no biases, 64 maps at the widest scale, doubling as the side halves down to 4x4. The
+same rule gives networks for other powers of two.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Layers with the settings of the reference code, which differ from Keras's own defaults.
 
-Rosca et al. 2018, Appendix K, through the public DCGAN code it names (paper.md section 12 [F:S1]): kernels
-from N(0, 0.02), no biases, leaky slope 0.2, batch norm with momentum 0.9, epsilon 1e-5, gamma from
-N(1, 0.02).
+Rosca et al. 2018, Appendix K, through the public DCGAN code it names (paper.md section 12
+[F:S1]): kernels from N(0, 0.02), no biases, leaky slope 0.2, batch norm with momentum 0.9,
+epsilon 1e-5, gamma from N(1, 0.02).
 """
 
 from __future__ import annotations

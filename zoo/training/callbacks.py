@@ -57,8 +57,8 @@ def check_finite(model: Any) -> None:
         first = faults[faults > 0].min()
         names = [name for name, step in zip(model.checks, faults, strict=True) if step == first]
         raise UsageError(
-            f"training stopped at step {first}: not finite: {', '.join(names)}. The last checkpoint "
-            "is sound; expected finite values: try a smaller --learning_rate"
+            f"training stopped at step {first}: not finite: {', '.join(names)}. The last "
+            "checkpoint is sound; try a smaller --learning_rate"
         )
 
 

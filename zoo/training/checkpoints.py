@@ -14,7 +14,8 @@ from zoo.files import atomic_folder, remove_partial
 
 KEEP = 3  # chosen
 
-# What TensorFlow raises on missing, truncated and altered files, and on a checkpoint of other things.
+# What TensorFlow raises on missing, truncated and altered files, and on a checkpoint of other
+# things.
 _UNREADABLE = (tf.errors.OpError, AssertionError, LookupError, OSError, RuntimeError, ValueError)
 
 
@@ -37,7 +38,8 @@ class CheckpointStore:
         return sorted(int(name) for name in names if name.isdigit())
 
     def save(self, model: Any) -> None:
-        """Writes the model's current state, unless it is there, and drops the oldest beyond `KEEP`."""
+        """Writes the model's current state, unless it is there, and drops the oldest beyond
+        `KEEP`."""
         step = int(model.step.numpy())
         path = self._path(step)
         if not path.exists():
@@ -51,7 +53,8 @@ class CheckpointStore:
             shutil.rmtree(self._path(old), ignore_errors=True)
 
     def restore(self, model: Any) -> int:
-        """Restores the newest checkpoint that is sound, and returns its step; 0 where there is none.
+        """Restores the newest checkpoint that is sound, and returns its step; 0 where there is
+        none.
 
         Damaged ones are named in a warning and removed.
 

@@ -1,0 +1,69 @@
+"""Runs the benchmarks and writes one table: `python -m benchmarks.run [--only NAME]`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+
+import tensorflow as tf
+import threadpoolctl
+
+from benchmarks.timing import Comparison
+
+BENCHMARKS = ("marginal_kl", "pipeline", "step")
+RESULTS = Path(__file__).with_name("results.md")
+COLUMNS = ("what", "against", "ratio (median)", "spread (min to max)", "target", "n")
+PACKAGES = ("numpy", "tensorflow", "keras", "tensorflow-probability")
+
+
+def main() -> None:
+    """Prints the table; a full run also writes it to `results.md`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=BENCHMARKS, help="one benchmark; writes no file")
+    parser.add_argument("--note", help="a sentence on the machine for the head of the table")
+    arguments = parser.parse_args()
+    head, rows = header(arguments.note), []
+    for name in [arguments.only] if arguments.only else BENCHMARKS:
+        rows += importlib.import_module(f"benchmarks.{name}").run()
+    text = head + table(rows)
+    print(text)
+    if not arguments.only:
+        RESULTS.write_text(text, encoding="utf-8")
+
+
+def header(note: str | None) -> str:
+    """What the figures depend on, as it was before the first measurement."""
+    blas = threadpoolctl.ThreadpoolController().select(user_api="blas").info()
+    threads = tf.config.threading
+    tf_threads = [
+        threads.get_intra_op_parallelism_threads(),
+        threads.get_inter_op_parallelism_threads(),
+    ]
+    intra, inter = (count or "all cores" for count in tf_threads)
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
+    lines = [
+        f"- CPUs: {os.cpu_count()}; load average at the start: {os.getloadavg()[0]:.2f}",
+        f"- threads: BLAS {max((b['num_threads'] for b in blas), default=1)}, "
+        f"TensorFlow intra-op {intra}, inter-op {inter}",
+        f"- versions: Python {platform.python_version()}, {versions}",
+    ]
+    lines += [f"- {note}"] if note else []
+    explanation = (
+        "A ratio is the time of the thing over the time of its peer, except where the target says "
+        "speed. In brackets, median times. The two are timed in turn, A B A B."
+    )
+    return "# Benchmarks\n\n" + "\n".join(lines) + f"\n\n{explanation}\n\n"
+
+
+def table(rows: list[Comparison]) -> str:
+    """The rows as a Markdown table."""
+    lines = [COLUMNS, ("---",) * len(COLUMNS), *(row.cells() for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""Resuming, replacing and refusing; the record of the ELBO."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from zoo.data.images import ImageDataset, Split
+from zoo.errors import UsageError
+from zoo.evaluation.elbo import Elbo
+from zoo.evaluation.evaluate import evaluate
+from zoo.evaluation.records import Settings
+from zoo.evaluation.subjects import Subject
+
+SIZES = {"train": 9, "validation": 5, "test": 6}
+
+
+@pytest.fixture
+def dataset():
+    rng = np.random.default_rng(1)
+    images = {k: rng.integers(0, 256, (n, 2, 2, 1), dtype=np.uint8) for k, n in SIZES.items()}
+    return ImageDataset("tiny", {k: Split(v) for k, v in images.items()}, {})
+
+
+class Calls(list):
+    """Signatures of a fake model; the list says which were called."""
+
+    def elbo(self, images, seed):
+        self.append("elbo")
+        assert len(seed) == len(images)
+        value = tf.reduce_sum(images, (1, 2, 3))
+        return {"elbo": value, "kl": 2 * value}
+
+    def encode(self, images):
+        self.append("encode")
+        flat = tf.reshape(images, (len(images), 4))
+        return {"mean": flat[:, :2], "stddev": flat[:, 2:] + 0.1}
+
+
+def fake(*signatures, step=5, name="fake"):
+    calls = Calls()
+    return Subject(name, {s: getattr(calls, s) for s in signatures}, "estimate", step), calls
+
+
+def metrics_of(file):
+    return [r["metric"] for r in json.loads(file.read_text())["records"]]
+
+
+def test_elbo_records_mean_and_standard_error(dataset):
+    records = list(Elbo().measure(fake("elbo")[0], dataset, Settings("validation")))
+    sums = dataset.split("validation").images.reshape(5, -1).astype(np.float64).sum(1) / 255
+    for record, name, scale in zip(records, ("elbo", "kl"), (1, 2), strict=True):
+        assert record.metric == name and record.n == 5 and record.split == "validation"
+        assert record.value == pytest.approx(scale * sums.mean(), rel=1e-6)
+        error = scale * sums.std(ddof=1) / np.sqrt(5)
+        assert record.standard_error == pytest.approx(error, rel=1e-6)
+        assert record.details == {"bound_status": "estimate"}
+
+
+@pytest.mark.parametrize(("asked", "used"), [(None, 6), (2, 2), (100, 6), (1, 1)])
+def test_elbo_uses_the_first_examples(dataset, asked, used):
+    record = next(Elbo().measure(fake("elbo")[0], dataset, Settings("test", asked)))
+    sums = dataset.split("test").images[:used].reshape(used, -1).sum(1) / 255
+    assert record.n == used and record.value == pytest.approx(sums.mean(), rel=1e-6)
+    assert (record.standard_error is None) == (used == 1)
+
+
+def test_all_takes_what_applies(dataset, tmp_path):
+    file = tmp_path / "e.json"
+    evaluate(fake("elbo")[0], dataset, ["all"], Settings(), file)
+    assert metrics_of(file) == ["elbo", "kl"]
+    evaluate(fake("elbo", "encode")[0], dataset, ["all"], Settings(num_samples=50), file)
+    assert {"elbo", "kl", "marginal_kl", "average_kl"} <= set(metrics_of(file))
+
+
+@pytest.mark.parametrize("name", ["elbo", "marginal_kl"])
+def test_a_measured_metric_is_not_measured_again(dataset, tmp_path, name):
+    file, said = tmp_path / "e.json", []
+    subject, calls = fake("elbo", "encode")
+    first = evaluate(subject, dataset, [name], Settings(num_samples=50), file, said.append)
+    before, made = file.read_bytes(), len(calls)
+    again = evaluate(subject, dataset, [name], Settings(num_samples=50), file, said.append)
+    assert said == [f"{name} ...", f"{name}: already measured"]
+    assert len(calls) == made > 0 and file.read_bytes() == before and again == first
+
+
+def test_goes_on_where_it_was(dataset, tmp_path, monkeypatch):
+    file = tmp_path / "e.json"
+    subject, calls = fake("elbo", "encode")
+    names, settings = ["elbo", "marginal_kl"], Settings(num_samples=50)
+    with monkeypatch.context() as patch:
+        patch.setitem(subject.functions, "encode", lambda images: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            evaluate(subject, dataset, names, settings, file)
+    assert metrics_of(file) == ["elbo", "kl"]
+    evaluate(subject, dataset, names, settings, file)
+    assert calls.count("elbo") == 1 and "marginal_kl" in metrics_of(file)
+
+
+@pytest.mark.parametrize(
+    "settings", [Settings("validation"), Settings(num_samples=3), Settings(seed=1)]
+)
+def test_other_settings_replace(dataset, tmp_path, settings):
+    file = tmp_path / "e.json"
+    subject, calls = fake("elbo", "encode")
+    evaluate(subject, dataset, ["marginal_kl"], Settings(num_samples=50), file)
+    evaluate(subject, dataset, ["elbo"], Settings(), file)
+    evaluate(subject, dataset, ["elbo"], settings, file)
+    assert calls.count("elbo") == 2
+    records = json.loads(file.read_text())["records"]
+    elbo = [r for r in records if r["metric"] == "elbo"]
+    assert len(elbo) == 1 and elbo[0]["split"] == settings.split
+    assert elbo[0]["asked"]["seed"] == settings.seed
+    assert sum(r["metric"] == "marginal_kl" for r in records) == 1
+
+
+@pytest.mark.parametrize("other", [{"step": 6}, {"name": "another"}])
+def test_another_subject_replaces(dataset, tmp_path, other):
+    file = tmp_path / "e.json"
+    evaluate(fake("elbo")[0], dataset, ["elbo"], Settings(), file)
+    subject, calls = fake("elbo", **other)
+    evaluate(subject, dataset, ["elbo"], Settings(), file)
+    assert calls == ["elbo"] and metrics_of(file) == ["elbo", "kl"]
+
+
+def test_records_carry_what_is_needed_to_read_them(dataset, tmp_path):
+    (record, _) = evaluate(fake("elbo")[0], dataset, ["elbo"], Settings(), tmp_path / "e.json")
+    assert (record["subject"], record["step"], record["dataset"]) == ("fake", 5, "tiny")
+    assert record["data_fingerprint"] == dataset.fingerprint
+    assert "nats" in record["definition"] and "numpy" in record["versions"]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["fidelity"], "metric 'fidelity' is not known: expected elbo, marginal_kl"),
+        (["marginal_kl"], "fake has no signature 'encode': it has no encoder; it has elbo"),
+    ],
+)
+def test_refused_before_any_work(dataset, tmp_path, names, message):
+    subject, calls = fake("elbo")
+    with pytest.raises(UsageError, match=message):
+        evaluate(subject, dataset, ["elbo", *names], Settings(), tmp_path / "e.json")
+    assert calls == [] and not (tmp_path / "e.json").exists()

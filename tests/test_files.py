@@ -1,0 +1,110 @@
+import json
+import os
+
+import pytest
+
+from zoo.errors import UsageError
+from zoo.files import atomic_file, atomic_folder, read_json, remove_partial, write_json
+
+
+def names(folder):
+    return sorted(f.name for f in folder.iterdir())
+
+
+def test_atomic_file_replaces_and_makes_its_folder(tmp_path):
+    path = tmp_path / "new" / "a.txt"
+    for text in ("one", "two"):
+        with atomic_file(path) as temporary:
+            assert temporary.parent == path.parent and temporary.suffix == ".txt"
+            temporary.write_text(text)
+        assert path.read_text() == text
+    assert names(path.parent) == ["a.txt"]
+
+
+def test_a_failure_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError, match="power cut"), atomic_file(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError("power cut")
+    assert path.read_text() == "old" and names(tmp_path) == ["a.txt"]
+
+
+def test_finished_files_are_readable_as_any_other(tmp_path):
+    before = os.umask(0o022)
+    try:
+        with atomic_file(tmp_path / "file"):
+            pass
+        with atomic_folder(tmp_path / "folder"):
+            pass
+        assert os.umask(0o022) == 0o022
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / "folder").stat().st_mode & 0o777 == 0o755
+
+
+def test_atomic_folder(tmp_path):
+    path = tmp_path / "new" / "folder"
+    with atomic_folder(path) as temporary:
+        (temporary / "a").write_text("1")
+        assert not path.exists()
+    assert names(path) == ["a"] and names(path.parent) == ["folder"]
+
+
+def test_atomic_folder_refuses_an_existing_one(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "kept").touch()
+    with pytest.raises(UsageError, match="exists already and is not overwritten"):
+        with atomic_folder(tmp_path / "folder"):
+            pytest.fail("the block ran")
+    assert names(tmp_path / "folder") == ["kept"] and names(tmp_path) == ["folder"]
+
+
+def test_a_failure_leaves_no_folder(tmp_path):
+    with pytest.raises(RuntimeError), atomic_folder(tmp_path / "folder") as temporary:
+        (temporary / "a").touch()
+        raise RuntimeError
+    assert names(tmp_path) == []
+
+
+def test_remove_partial_takes_only_what_writers_left(tmp_path):
+    (tmp_path / ".partial-abc").mkdir()
+    (tmp_path / ".partial-abc" / "state").touch()
+    (tmp_path / ".partial-xyz.png").touch()
+    (tmp_path / "kept").touch()
+    (tmp_path / "folder").mkdir()
+    remove_partial(tmp_path)
+    assert names(tmp_path) == ["folder", "kept"]
+
+
+@pytest.mark.parametrize("writer", [atomic_file, atomic_folder])
+def test_a_place_that_cannot_be_written_is_a_mistake(tmp_path, writer):
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="cannot write"), writer(tmp_path / "file" / "a"):
+        pytest.fail("the block ran")
+
+
+def test_json_round_trip(tmp_path):
+    value = {"a": [1, 2.5, None], "b": {"c": "é"}}
+    write_json(tmp_path / "a.json", value)
+    assert read_json(tmp_path / "a.json") == value
+    assert json.loads((tmp_path / "a.json").read_text()) == value
+
+
+def test_json_refuses_nan_and_leaves_the_old_file(tmp_path):
+    write_json(tmp_path / "a.json", 1)
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_json(tmp_path / "a.json", float("nan"))
+    assert read_json(tmp_path / "a.json") == 1 and names(tmp_path) == ["a.json"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "does not exist"), (b"{", "cannot be read as JSON"), (b"\xff", "cannot be read")],
+)
+def test_unreadable_json_is_a_mistake(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(UsageError, match=message):
+        read_json(tmp_path / "a.json")

@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from zoo.pictures import grid, save_png, side_by_side
+
+
+def flat(*values, channels=3, size=2):
+    """One image of one grey value per argument."""
+    return np.stack([np.full((size, size, channels), v, np.float32) for v in values])
+
+
+def test_grid_layout():
+    canvas = grid(flat(0.0, 0.2, 0.4), columns=2, gap=1)
+    expected = np.array(
+        [
+            [0, 0, 255, 51, 51],
+            [0, 0, 255, 51, 51],
+            [255, 255, 255, 255, 255],
+            [102, 102, 255, 255, 255],
+            [102, 102, 255, 255, 255],
+        ]
+    )
+    assert canvas.dtype == np.uint8 and canvas.shape == (5, 5, 3)
+    for channel in range(3):
+        np.testing.assert_array_equal(canvas[..., channel], expected)
+
+
+@pytest.mark.parametrize(
+    ("count", "shape"), [(1, (2, 2)), (4, (6, 6)), (5, (6, 10)), (7, (10, 10))]
+)
+def test_grid_is_the_squarest(count, shape):
+    assert grid(flat(*[0.5] * count)).shape == (*shape, 3)
+
+
+def test_grid_rounds_and_clips():
+    values = grid(flat(-0.5, 1.5, 0.5, 100.4 / 255), columns=4, gap=0)[0, ::2, 0]
+    np.testing.assert_array_equal(values, [0, 255, 128, 100])
+
+
+def test_side_by_side_puts_each_row_above_its_reconstructions():
+    originals, reconstructions = flat(0.0, 0.2, 0.4), flat(0.6, 0.8, 1.0)
+    rows = side_by_side(originals[:2], reconstructions[:2], columns=2)
+    np.testing.assert_array_equal(rows[::4, ::4, 0], [[0, 51], [153, 204]])
+    several = side_by_side(originals, reconstructions, columns=1)
+    np.testing.assert_array_equal(several[::4, 0, 0], [0, 153, 51, 204, 102, 255])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_png_round_trip(tmp_path, rng, channels):
+    pixels = rng.integers(0, 256, (5, 7, channels), dtype=np.uint8)
+    save_png(tmp_path / "new" / "a.png", pixels)
+    with Image.open(tmp_path / "new" / "a.png") as image:
+        read = np.asarray(image)
+    np.testing.assert_array_equal(read.reshape(pixels.shape), pixels)
+
+
+def test_png_scale_repeats_pixels(tmp_path, rng):
+    pixels = rng.integers(0, 256, (2, 3, 3), dtype=np.uint8)
+    save_png(tmp_path / "a.png", pixels, scale=4)
+    with Image.open(tmp_path / "a.png") as image:
+        np.testing.assert_array_equal(np.asarray(image), np.kron(pixels, np.ones((4, 4, 1))))

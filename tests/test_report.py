@@ -1,0 +1,66 @@
+import base64
+import re
+
+import numpy as np
+import pytest
+
+from zoo.config import RunConfig
+from zoo.files import write_json
+from zoo.pictures import save_png
+from zoo.report import write_report
+from zoo.run import Run
+
+RECORD = {
+    "metric": "elbo",
+    "value": -1234.5678,
+    "standard_error": 0.25,
+    "n": 321,
+    "split": "test",
+    "step": 20,
+    "definition": "a < b & c",
+}
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Run.create_or_resume(
+        tmp_path / "<run>", RunConfig.create(latent_size=7), "none", (28, 28, 3)
+    )
+
+
+def test_an_untrained_run_has_its_configuration_only(run):
+    page = write_report(run).read_text()
+    assert "step 0 of 1000" in page and "<tr><td>latent_size</td><td>7</td></tr>" in page
+    assert re.findall("<h2>(.*?)</h2>", page) == ["Configuration"]
+
+
+def test_sections(run):
+    for step in (10, 20):
+        run.log({"step": step, "kl": 1.0 / step, "elbo": float(step)})
+    write_json(run.path / "evaluation.json", {"records": [RECORD, {**RECORD, "split": None}]})
+    pictures = {}
+    for step, value in ((5, 0), (10, 100), (20, 200)):
+        file = run.path / "images" / f"samples-{step:08d}.png"
+        save_png(file, np.full((2, 2, 3), value, np.uint8))
+        pictures[step] = file.read_bytes()
+    page = write_report(run).read_text()
+    assert page.count("<h2>") == 4 and "step 20 of 1000" in page
+    assert "-1234.57" in page and "&plusmn; 0.25" in page and ">321<" in page
+    assert "a &lt; b &amp; c" in page and "&lt;run&gt;" in page and "<run>" not in page
+    embedded = re.findall(r'src="data:image/png;base64,([^"]*)"', page)
+    assert [base64.b64decode(data) for data in embedded] == [pictures[5], pictures[20]]
+    assert page.count("<svg") == 1
+    references = re.findall(r'(?:src|href)="([^"]*)"', page)
+    assert references and all(r.startswith(("data:", "#")) for r in references)
+
+
+def test_one_line_of_metrics_has_no_curve(run):
+    run.log({"step": 10, "kl": 1.0})
+    page = write_report(run).read_text()
+    assert "<svg" not in page and "step 10 of" in page
+
+
+def test_a_record_without_standard_error(run):
+    write_json(run.path / "evaluation.json", {"records": [{**RECORD, "standard_error": None}]})
+    page = write_report(run).read_text()
+    assert "-1234.57" in page and "&plusmn;" not in page

@@ -26,7 +26,7 @@ class Subject:
     Args:
         name: how errors and records call it.
         functions: the signatures, called with named NumPy arrays.
-        bound_status: see `zoo.models.base.Matching`.
+        bound_status: see `zoo.models.inference.Matching`.
         step: of the checkpoint; None where it is unknown.
         cache: file for the encodings of the data; None for none.
     """

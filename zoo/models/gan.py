@@ -6,7 +6,8 @@ import keras
 import tensorflow as tf
 
 from zoo.losses import as_fake, as_real, gradient_penalty
-from zoo.models.base import GenerativeModel, Losses, Matching
+from zoo.models.base import GenerativeModel, Losses
+from zoo.models.inference import Matching
 from zoo.noise import Noise
 
 

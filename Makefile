@@ -25,7 +25,7 @@ test: lint
 	$(BIN)/python -m pytest -n 2 --dist load -m 'not slow'
 
 test-slow: $(INSTALLED)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n 2 --dist load -m slow
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

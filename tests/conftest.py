@@ -1,13 +1,12 @@
-import os
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-
 import numpy as np
 import pytest
-import tensorflow as tf
 
-# Before TensorFlow starts: two logical CPU devices stand in for two accelerators.
+from flags.program import start_tensorflow
+
+start_tensorflow()
+import tensorflow as tf  # noqa: E402
+
+# Before TensorFlow's devices start: two logical CPUs stand in for two accelerators.
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )

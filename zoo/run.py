@@ -177,8 +177,7 @@ class Run:
 
     def records(self) -> list[dict[str, Any]]:
         """The records of `evaluation.json`; none where there is no evaluation yet."""
-        file = self.path / "evaluation.json"
-        return read_json(file)["records"] if file.exists() else []
+        return read_records(self.path / "evaluation.json")
 
     # ---- Who may write -------------------------------------------------------------------------
 
@@ -211,6 +210,18 @@ def folder_lock(folder: Path) -> Iterator[None]:
         except OSError:
             raise UsageError(f"{folder} is in use by another process") from None
         yield
+
+
+def read_records(file: Path) -> list[dict[str, Any]]:
+    """The records of an `evaluation.json`; none where there is no file.
+
+    Raises:
+        UsageError: it is no such file.
+    """
+    content = read_json(file) if file.exists() else {"records": []}
+    if not isinstance(content, dict) or not isinstance(content.get("records"), list):
+        raise UsageError(f"{file} is not an evaluation: expected an object with `records`")
+    return content["records"]
 
 
 def load_run(run_dir: str | Path) -> Run:

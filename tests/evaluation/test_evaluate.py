@@ -143,3 +143,14 @@ def test_refused_before_any_work(dataset, tmp_path, names, message):
     with pytest.raises(UsageError, match=message):
         evaluate(subject, dataset, ["elbo", *names], Settings(), tmp_path / "e.json")
     assert calls == [] and not (tmp_path / "e.json").exists()
+
+
+def test_a_file_that_is_no_evaluation_is_refused(tmp_path):
+    from zoo.run import read_records
+
+    file = tmp_path / "evaluation.json"
+    for content in ('["elbo"]', '{"value": 1}', "{"):
+        file.write_text(content)
+        with pytest.raises(UsageError, match="evaluation.json"):
+            read_records(file)
+    assert read_records(tmp_path / "none.json") == []

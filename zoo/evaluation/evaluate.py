@@ -11,8 +11,8 @@ from typing import Any
 from zoo.errors import UsageError
 from zoo.evaluation.records import Metric, Settings
 from zoo.evaluation.subjects import Subject
-from zoo.files import read_json, write_json
-from zoo.run import versions
+from zoo.files import write_json
+from zoo.run import read_records, versions
 
 METRICS = {
     "elbo": "zoo.evaluation.elbo.Elbo",
@@ -62,7 +62,7 @@ def evaluate(
         metrics = [make_metric(name) for name in names]
         for metric in metrics:
             subject.require(*metric.needs)
-    file = read_json(output) if output.exists() else {"records": []}
+    records = read_records(output)
     wanted = []
     for metric in metrics:
         # What was asked stands apart: a metric may record another split than the one it was given.
@@ -71,7 +71,7 @@ def evaluate(
             "subject": subject.name,
             "step": subject.step,
         }
-        found = [r for r in file["records"] if key.items() <= r.items()]
+        found = [r for r in records if key.items() <= r.items()]
         if found:
             progress(f"{metric.name}: already measured")
         else:
@@ -80,9 +80,8 @@ def evaluate(
                 {**dataclasses.asdict(record), **_provenance(dataset), **key}
                 for record in metric.measure(subject, dataset, settings)
             ]
-            others = [r for r in file["records"] if r["asked"]["metric"] != metric.name]
-            file["records"] = [*others, *found]
-            write_json(output, file)
+            records = [r for r in records if r["asked"]["metric"] != metric.name] + found
+            write_json(output, {"records": records})
         wanted += found
     return wanted
 

@@ -6,7 +6,6 @@ A SavedModel from elsewhere with these signatures is measured just the same.
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from zoo.errors import UsageError
+from zoo.files import read_json
 from zoo.noise import row_seeds
 from zoo.run import Run
 from zoo.signatures import require, signature_functions
@@ -75,7 +75,7 @@ class Subject:
             raise UsageError(f"{folder} has no signature 'decode'; it has {names}")
         functions["decode"].keep_alive = loaded  # the signatures hold their variables weakly
         card_file = folder / "assets" / "model_card.json"
-        card = json.loads(card_file.read_text()) if card_file.exists() else {}
+        card = read_json(card_file) if card_file.exists() else {}
         status = card.get("bound_status", "estimate" if "elbo" in functions else "not_available")
         return cls(str(folder), functions, status, card.get("step"))
 

@@ -179,22 +179,12 @@ class Run:
         """The records of `evaluation.json`; none where there is no evaluation yet."""
         return read_records(self.path / "evaluation.json")
 
-    # ---- Who may write -------------------------------------------------------------------------
-
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Holds the folder for one writer; the lock goes with the process, however it ends.
-
-        Raises:
-            UsageError: another process writes to this run.
-        """
-        with folder_lock(self.path):
-            yield
-
 
 @contextlib.contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
     """Exclusive use of a folder among cooperating processes of this machine.
+
+    The lock goes with the process, however it ends.
 
     Raises:
         UsageError: another process holds it, or the folder cannot be written.

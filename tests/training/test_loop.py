@@ -11,7 +11,7 @@ import zoo
 from zoo.config import RunConfig
 from zoo.errors import UsageError
 from zoo.models.vae import VAE
-from zoo.run import Run
+from zoo.run import Run, folder_lock
 from zoo.training.loop import train
 
 TINY = {"latent_size": 3, "width": 0.06, "batch_size": 8, "log_every": 2, "checkpoint_every": 4}
@@ -82,7 +82,7 @@ def test_a_folder_of_other_things_is_refused(tmp_path):
 
 def test_a_second_writer_is_refused(tmp_path):
     run = train(tiny(), tmp_path).run
-    with run.lock(), pytest.raises(UsageError, match="in use by another process"):
+    with folder_lock(run.path), pytest.raises(UsageError, match="in use by another process"):
         train(tiny(), tmp_path)
 
 

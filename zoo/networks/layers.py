@@ -28,21 +28,20 @@ def batch_norm() -> keras.layers.Layer:
 
 def conv(filters: int, kernel: int, strides: int, padding: str = "same") -> keras.layers.Layer:
     """Bias-free convolution."""
-    return keras.layers.Conv2D(
-        filters,
-        kernel,
-        strides,
-        padding=padding,
-        use_bias=False,
-        kernel_initializer=kernel_initializer(),
-    )
+    return _bias_free(keras.layers.Conv2D, filters, kernel, strides, padding)
 
 
 def conv_transpose(
     filters: int, kernel: int, strides: int, padding: str = "same"
 ) -> keras.layers.Layer:
     """Bias-free transposed convolution."""
-    return keras.layers.Conv2DTranspose(
+    return _bias_free(keras.layers.Conv2DTranspose, filters, kernel, strides, padding)
+
+
+def _bias_free(
+    layer: type[keras.layers.Layer], filters: int, kernel: int, strides: int, padding: str
+) -> keras.layers.Layer:
+    return layer(
         filters,
         kernel,
         strides,

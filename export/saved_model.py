@@ -51,7 +51,7 @@ def model_card(run: Run, step: int, signatures: dict[str, Any]) -> dict[str, Any
         "units": {"images": "[0, 1]", "elbo, log_likelihood, kl": "nats per example"},
         "config": run.config.to_json(),
         "data_fingerprint": run.data_fingerprint,
-        "evaluation": run.records(),
+        "evaluation": run.evaluation()["records"],
         "versions": versions(),
     }
 

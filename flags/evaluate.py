@@ -35,12 +35,26 @@ def define(values: flags.FlagValues) -> None:
         "split", "test", ("train", "validation", "test"), "Split to measure.", flag_values=values
     )
     flags.DEFINE_integer("seed", 0, "Seed of the evaluation's noise.", flag_values=values)
+    flags.DEFINE_string(
+        "classifier",
+        None,
+        "For metrics of classes and features: a run folder of --model=classifier, or a file of "
+        "ImageNet Inception weights (.weights.h5).",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "train_steps",
+        None,
+        "Updates of a network that a metric trains; each metric's own number by default.",
+        flag_values=values,
+    )
 
 
 def main(values: flags.FlagValues) -> None:
     """Evaluates."""
     source = program.exactly_one(values, "run_dir", "saved_model")
-    program.positive(values, "num_samples")
+    for name in ("num_samples", "train_steps"):
+        program.positive(values, name)
     chosen = program.settings(values, given_only=True)
     if source == "run_dir":
         run = Run.open(values.run_dir)
@@ -66,7 +80,9 @@ def main(values: flags.FlagValues) -> None:
             f"{dataset.name} has images {dataset.image_shape}, {subject.name} makes "
             f"{subject.image_shape}"
         )
-    settings = Settings(values.split, values.num_samples, values.seed)
+    settings = Settings(
+        values.split, values.num_samples, values.seed, values.classifier, values.train_steps
+    )
     records = evaluate(subject, dataset, values.metrics, settings, output, progress=print)
     for record in records:
         error = record["standard_error"]

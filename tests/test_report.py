@@ -54,6 +54,14 @@ def test_sections(run):
     assert references and all(r.startswith(("data:", "#")) for r in references)
 
 
+def test_pictures_of_the_evaluation(run):
+    save_png(run.path / "evaluation" / "fid.png", np.zeros((2, 2, 3), np.uint8))
+    seen = [{"file": f"evaluation/{name}.png", "caption": "a < b"} for name in ("fid", "lost")]
+    write_json(run.path / "evaluation.json", {"records": [RECORD], "pictures": seen})
+    page = write_report(run).read_text()
+    assert page.count("<figure>") == 1 and "<figcaption>a &lt; b</figcaption>" in page
+
+
 def test_one_line_of_metrics_has_no_curve(run):
     run.log({"step": 10, "kl": 1.0})
     page = write_report(run).read_text()

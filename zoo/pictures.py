@@ -1,9 +1,10 @@
-"""Grids of images as PNG."""
+"""Grids of images, and pictures as PNG."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -50,3 +51,12 @@ def side_by_side(
     for start in range(0, len(originals), columns):
         rows += [originals[start : start + columns], reconstructions[start : start + columns]]
     return grid(np.concatenate(rows), columns)
+
+
+def save_picture(path: Path, content: np.ndarray | Any) -> None:
+    """Writes uint8 pixels `[H, W, C]`, or a matplotlib figure, as PNG, atomically."""
+    if isinstance(content, np.ndarray):
+        save_png(path, content)
+    else:
+        with atomic_file(path) as temporary:
+            content.savefig(temporary, format="png", dpi=120, bbox_inches="tight")

@@ -34,12 +34,14 @@ img.pixels { image-rendering: pixelated; width: 460px; } svg { max-width: 100%; 
 def write_report(run: Run) -> Path:
     """Writes `report.html` of a run and returns its path."""
     config = run.config
+    evaluation = run.evaluation()
     lines = run.metrics()
     steps = lines[-1]["step"] if lines else 0
     body = [
         f"<h1>{_text(config.model.model)} on {_text(config.data.dataset)}</h1>",
         f'<p class="subtitle">{_text(run.path)}, step {steps} of {config.training.steps}</p>',
-        _section("Metrics", _records_table(run.records())),
+        _section("Metrics", _records_table(evaluation["records"])),
+        _section("Evaluation", _evaluation_pictures(run.path, evaluation["pictures"])),
         _section("Samples and reconstructions", _pictures(run.path / "images")),
         _section("Training", _curves(lines)),
         _section("Configuration", _table(sorted(config.flat().items()))),
@@ -96,12 +98,21 @@ def _pictures(folder: Path) -> str:
         files = sorted(folder.glob(f"{kind}-*.png"))
         for file in dict.fromkeys(files[:1] + files[-1:]):
             step = int(file.stem.rsplit("-", 1)[1])
-            data = base64.b64encode(file.read_bytes()).decode()
-            figures.append(
-                f'<figure><img class="pixels" alt="{kind}" src="data:image/png;base64,{data}">'
-                f"<figcaption>{kind}, step {step}</figcaption></figure>"
-            )
+            figures.append(_figure(file, f"{kind}, step {step}"))
     return "".join(figures)
+
+
+def _evaluation_pictures(folder: Path, pictures: list[dict[str, Any]]) -> str:
+    files = ((folder / p["file"], p["caption"]) for p in pictures)
+    return "".join(_figure(file, caption) for file, caption in files if file.exists())
+
+
+def _figure(file: Path, caption: str) -> str:
+    data = base64.b64encode(file.read_bytes()).decode()
+    return (
+        f'<figure><img class="pixels" alt="{_text(caption)}" src="data:image/png;base64,{data}">'
+        f"<figcaption>{_text(caption)}</figcaption></figure>"
+    )
 
 
 def _curves(lines: list[dict[str, Any]]) -> str:

@@ -5,7 +5,7 @@ run_dir/config.json       all that is needed to rebuild the model and the data
         metrics.jsonl     one line per log step; tensorboard/ has the same and the image grids
         images/           samples and reconstructions, a fixed noise through time
         encodings.npz     posterior parameters for one checkpoint, reused by the estimators
-        evaluation.json   every metric with its definition
+        evaluation.json   every metric with its definition; evaluation/ has the pictures
         report.html       one self-contained page
 """
 
@@ -175,9 +175,9 @@ class Run:
         with self.metrics_file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
-    def records(self) -> list[dict[str, Any]]:
-        """The records of `evaluation.json`; none where there is no evaluation yet."""
-        return read_records(self.path / "evaluation.json")
+    def evaluation(self) -> dict[str, list[dict[str, Any]]]:
+        """The `records` and `pictures` of `evaluation.json`; none where there is none yet."""
+        return read_evaluation(self.path / "evaluation.json")
 
 
 @contextlib.contextmanager
@@ -202,8 +202,8 @@ def folder_lock(folder: Path) -> Iterator[None]:
         yield
 
 
-def read_records(file: Path) -> list[dict[str, Any]]:
-    """The records of an `evaluation.json`; none where there is no file.
+def read_evaluation(file: Path) -> dict[str, list[dict[str, Any]]]:
+    """The `records` and `pictures` of an `evaluation.json`; none where there is no file.
 
     Raises:
         UsageError: it is no such file.
@@ -211,7 +211,7 @@ def read_records(file: Path) -> list[dict[str, Any]]:
     content = read_json(file) if file.exists() else {"records": []}
     if not isinstance(content, dict) or not isinstance(content.get("records"), list):
         raise UsageError(f"{file} is not an evaluation: expected an object with `records`")
-    return content["records"]
+    return {"records": content["records"], "pictures": content.get("pictures", [])}
 
 
 def load_run(run_dir: str | Path) -> Run:

@@ -5,12 +5,13 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from zoo.data.images import ImageDataset, Split
 from zoo.errors import UsageError
 from zoo.evaluation.elbo import Elbo
 from zoo.evaluation.evaluate import evaluate
-from zoo.evaluation.records import Settings
+from zoo.evaluation.records import Metric, Picture, Record, Settings
 from zoo.evaluation.subjects import Subject
 
 SIZES = {"train": 9, "validation": 5, "test": 6}
@@ -145,12 +146,39 @@ def test_refused_before_any_work(dataset, tmp_path, names, message):
     assert calls == [] and not (tmp_path / "e.json").exists()
 
 
+class Pictured(Metric):
+    name, needs, uses = "elbo", ("elbo",), ("seed",)
+
+    def measure(self, subject, dataset, settings):
+        yield Record("elbo", 1.0, None, 1, "test", "nats")
+        yield Picture("dark", "What is seen.", np.zeros((2, 3, 3), np.uint8))
+
+
+def test_pictures_lie_beside_the_file_with_their_captions(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr("zoo.evaluation.elbo.Elbo", Pictured)
+    file = tmp_path / "mine.json"
+    for seed in (0, 1):
+        evaluate(fake("elbo")[0], dataset, ["elbo"], Settings(seed=seed), file)
+    (picture,) = json.loads(file.read_text())["pictures"]
+    assert (picture["file"], picture["caption"]) == ("mine/elbo-dark.png", "What is seen.")
+    with Image.open(tmp_path / picture["file"]) as image:
+        assert image.size == (3, 2)
+
+
+def test_a_setting_that_a_metric_does_not_use_does_not_replace(dataset, tmp_path):
+    subject, calls = fake("elbo")
+    for steps in (None, 5):
+        settings = Settings(train_steps=steps)
+        evaluate(subject, dataset, ["elbo"], settings, tmp_path / "e.json")
+    assert calls == ["elbo"]
+
+
 def test_a_file_that_is_no_evaluation_is_refused(tmp_path):
-    from zoo.run import read_records
+    from zoo.run import read_evaluation
 
     file = tmp_path / "evaluation.json"
     for content in ('["elbo"]', '{"value": 1}', "{"):
         file.write_text(content)
         with pytest.raises(UsageError, match="evaluation.json"):
-            read_records(file)
-    assert read_records(tmp_path / "none.json") == []
+            read_evaluation(file)
+    assert read_evaluation(tmp_path / "none.json") == {"records": [], "pictures": []}

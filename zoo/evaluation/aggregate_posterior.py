@@ -10,7 +10,7 @@ import numpy as np
 
 from zoo.evaluation.encodings import SPLITS, Encodings, encode_dataset
 from zoo.evaluation.marginal_kl import marginal_kl_stream
-from zoo.evaluation.records import Record, Settings
+from zoo.evaluation.records import Metric, Record, Settings
 from zoo.evaluation.subjects import Subject
 
 DEFAULT_SAMPLES = 10_000  # chosen; the paper's number is lost
@@ -36,11 +36,12 @@ def draw_aggregate(encodings: Encodings, count: int, seed: int) -> Iterator[np.n
         yield encodings.mean[chosen] + encodings.stddev[chosen] * noise
 
 
-class MarginalKLMetric:
+class MarginalKLMetric(Metric):
     """Algorithm 2, with all that the value has to be read beside."""
 
     name = "marginal_kl"
     needs = ("encode",)
+    uses = ("num_samples", "seed")
 
     def measure(self, subject: Subject, dataset: Any, settings: Settings) -> Iterator[Record]:
         """Yields the marginal KL, average KL, mutual information, floor and log N."""

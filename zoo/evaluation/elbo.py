@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.evaluation.records import Record, Settings, mean_record
+from zoo.evaluation.records import Metric, Record, Settings, mean_record
 from zoo.evaluation.subjects import Subject
 
 DEFINITIONS = {
@@ -19,11 +19,12 @@ DEFINITIONS = {
 }
 
 
-class Elbo:
+class Elbo(Metric):
     """ELBO, log-likelihood and KL of a split, one draw of z per example."""
 
     name = "elbo"
     needs = ("elbo",)
+    uses = ("split", "num_samples", "seed")
 
     def measure(self, subject: Subject, dataset: Any, settings: Settings) -> Iterator[Record]:
         """Yields one record for each output of the signature."""

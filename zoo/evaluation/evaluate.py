@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import UsageError
-from zoo.evaluation.records import Metric, Settings
+from zoo.evaluation.records import Metric, Picture, Settings
 from zoo.evaluation.subjects import Subject
 from zoo.files import write_json
-from zoo.run import read_records, versions
+from zoo.pictures import save_picture
+from zoo.run import read_evaluation, versions
 
 METRICS = {
     "elbo": "zoo.evaluation.elbo.Elbo",
@@ -38,8 +39,9 @@ def evaluate(
 ) -> list[dict[str, Any]]:
     """Measures `subject` and merges the records into the JSON file `output`.
 
-    A metric that the file already has for the same step, split, samples and seed is not measured
-    again, so that an interrupted evaluation goes on where it was.
+    A metric that the file already has for the same step, data and settings is not measured again,
+    so that an interrupted evaluation goes on where it was. Pictures go into the folder that is
+    called like the file without its ending; the file lists them with their captions.
 
     Args:
         subject: what is measured.
@@ -56,39 +58,46 @@ def evaluate(
         UsageError: a metric is unknown or does not apply.
     """
     if list(names) == ["all"]:
-        metrics = [make_metric(name) for name in METRICS]
-        metrics = [m for m in metrics if set(m.needs) <= set(subject.functions)]
+        metrics = []
+        for metric in map(make_metric, METRICS):
+            try:
+                metric.check(subject, dataset, settings)
+                metrics.append(metric)
+            except UsageError as reason:
+                progress(f"{metric.name}: left out: {reason}")
     else:
         metrics = [make_metric(name) for name in names]
         for metric in metrics:
-            subject.require(*metric.needs)
-    records = read_records(output)
+            metric.check(subject, dataset, settings)
     wanted = []
     for metric in metrics:
+        used = {name: getattr(settings, name) for name in metric.uses}
         # What was asked stands apart: a metric may record another split than the one it was given.
         key = {
-            "asked": {"metric": metric.name, **dataclasses.asdict(settings)},
+            "asked": {"metric": metric.name, **used},
             "subject": subject.name,
             "step": subject.step,
+            "dataset": dataset.name,
+            "data_fingerprint": dataset.fingerprint,
         }
-        found = [r for r in records if key.items() <= r.items()]
+        evaluation = read_evaluation(output)
+        found = [r for r in evaluation["records"] if key.items() <= r.items()]
         if found:
             progress(f"{metric.name}: already measured")
         else:
             progress(f"{metric.name} ...")
-            found = [
-                {**dataclasses.asdict(record), **_provenance(dataset), **key}
-                for record in metric.measure(subject, dataset, settings)
-            ]
-            records = [r for r in records if r["asked"]["metric"] != metric.name] + found
-            write_json(output, {"records": records})
+            found, pictures = [], []
+            for item in metric.measure(subject, dataset, settings):
+                if isinstance(item, Picture):
+                    file = output.with_suffix("") / f"{metric.name}-{item.name}.png"
+                    save_picture(file, item.content)
+                    name = str(file.relative_to(output.parent))
+                    pictures.append({"file": name, "caption": item.caption, **key})
+                else:
+                    found.append({**dataclasses.asdict(item), "versions": versions(), **key})
+            for kind, new in (("records", found), ("pictures", pictures)):
+                others = [r for r in evaluation[kind] if r["asked"]["metric"] != metric.name]
+                evaluation[kind] = others + new
+            write_json(output, evaluation)
         wanted += found
     return wanted
-
-
-def _provenance(dataset: Any) -> dict[str, Any]:
-    return {
-        "dataset": dataset.name,
-        "data_fingerprint": dataset.fingerprint,
-        "versions": versions(),
-    }

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any
+
+import numpy as np
 
 from zoo.evaluation.subjects import Subject
 
@@ -17,11 +19,16 @@ class Settings:
         split: the split of the data set that is measured.
         num_samples: samples or examples to use; None for each metric's own default.
         seed: of the evaluation's noise.
+        classifier: what gives classes and features to the metrics that need them; see
+            `zoo.evaluation.classifiers`.
+        train_steps: updates of a network that a metric trains; None for each metric's own default.
     """
 
     split: str = "test"
     num_samples: int | None = None
     seed: int = 0
+    classifier: str | None = None
+    train_steps: int | None = None
 
     def count(self, default: int, available: int | None = None) -> int:
         """How many to use: as set, else `default`, at most `available`."""
@@ -41,6 +48,7 @@ class Record:
         split: of the data; None where no data take part.
         definition: what the number is, with its unit.
         details: what else is needed to read it.
+        classifier: the one whose classes or features the number hangs on; None where there is none.
     """
 
     metric: str
@@ -50,16 +58,48 @@ class Record:
     split: str | None
     definition: str
     details: dict[str, Any] = dataclasses.field(default_factory=dict)
+    classifier: str | None = None
 
 
-class Metric(Protocol):
-    """One metric: `needs` names the signatures that it calls."""
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """What a metric shows beside its numbers.
+
+    Attributes:
+        name: of its file, unique within the metric.
+        caption: one sentence: what is seen, with units.
+        content: uint8 pixels `[H, W, C]` or a matplotlib figure.
+    """
+
+    name: str
+    caption: str
+    content: np.ndarray | Any
+
+
+class Metric:
+    """One metric.
+
+    Attributes:
+        name: as in `zoo.evaluation.evaluate.METRICS`.
+        needs: the signatures that it calls.
+        uses: the fields of `Settings` that its numbers hang on; a change of another one does not
+            make it measure again.
+    """
 
     name: str
     needs: tuple[str, ...]
+    uses: tuple[str, ...]
 
-    def measure(self, subject: Subject, dataset: Any, settings: Settings) -> Iterator[Record]:
-        """Measures `subject` on `dataset`."""
+    def check(self, subject: Subject, dataset: Any, settings: Settings) -> None:
+        """Raises `UsageError`, naming what is missing, where the metric does not apply."""
+        subject.require(*self.needs)
+
+    def measure(
+        self, subject: Subject, dataset: Any, settings: Settings
+    ) -> Iterator[Record | Picture]:
+        """Measures `subject` on `dataset`. Where real data have a score of their own, it comes
+        first, from the same code, under the metric's name with `_data` behind it."""
+        raise NotImplementedError
 
 
 def mean_record(

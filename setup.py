@@ -1,4 +1,4 @@
-"""Packaging of the zoo: three packages, five console programs."""
+"""Packaging of the zoo: three packages, and their console programs."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 ROOT = Path(__file__).parent
 VERSION = "0.1.0"
 
-PROGRAMS = ("train", "evaluate", "sample", "export", "report")
+PROGRAMS = ("train", "evaluate", "sample", "export", "report", "paper")
 
 setup(
     name="distribution-matching-zoo",

@@ -1,0 +1,128 @@
+"""zoo-paper: makes the paper's figures and tables.
+
+zoo-paper --list
+zoo-paper --experiment=posteriors --scale=small --output=docs/results
+zoo-paper --experiment=all --scale=smoke --output=/tmp/results
+
+Each experiment writes OUTPUT/EXPERIMENT/: pictures (PNG and SVG), the data behind them (CSV) and
+result.json; OUTPUT.md is the page of them all. What is finished is not done again, and trained
+runs are shared between experiments. `all` goes on after a failure and ends with exit code 1.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from absl import flags
+
+from flags import program
+from zoo.errors import UsageError
+from zoo.paper import EXPERIMENTS, experiment
+from zoo.paper.scales import SCALES
+
+FAILED = 1
+
+
+def define(values: flags.FlagValues) -> None:
+    """Flags of zoo-paper."""
+    flags.DEFINE_string("experiment", None, "Its name, or all.", flag_values=values)
+    flags.DEFINE_enum(
+        "scale",
+        "small",
+        tuple(SCALES),
+        "Seconds (smoke), about an hour each on two CPU cores (small), or the paper's iterations.",
+        flag_values=values,
+    )
+    program.define_shared(values, "output", output="Folder of the results.")
+    flags.DEFINE_string(
+        "runs_dir", None, "Folder of the trained runs; OUTPUT/runs by default.", flag_values=values
+    )
+    flags.DEFINE_bool("list", False, "Print what there is and exit.", flag_values=values)
+
+
+def main(values: flags.FlagValues) -> int:
+    """Runs experiments."""
+    if values["list"].value:
+        print(overview())
+        return 0
+    program.exactly_one(values, "experiment")
+    program.exactly_one(values, "output")
+    names = list(EXPERIMENTS) if values.experiment == "all" else [values.experiment]
+    for name in names:
+        experiment(name)
+    output = Path(values.output)
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"output={values.output} is a file: expected a folder")
+    program.start_tensorflow()
+    from zoo.paper.lab import Lab
+
+    lab = Lab(SCALES[values.scale], Path(values.runs_dir or output / "runs"))
+    failed = [name for name in names if not _run(name, lab, output, alone=len(names) == 1)]
+    if failed:
+        print(f"zoo-paper: failed: {', '.join(failed)}", file=sys.stderr)
+    return FAILED if failed else 0
+
+
+def overview() -> str:
+    """A Markdown table of the experiments."""
+    from zoo.paper.results import markdown_table
+
+    rows = [
+        {"experiment": f"`{name}`", "items": e.items, "shows": e.shows, **e.cost}
+        for name, e in EXPERIMENTS.items()
+    ]
+    return markdown_table(rows)
+
+
+def _run(name: str, lab: object, output: Path, alone: bool) -> bool:
+    """Runs one experiment unless it is finished; tells whether it went well."""
+    from zoo.files import read_json
+    from zoo.paper.results import write_page
+    from zoo.run import versions
+
+    folder, chosen = output / name, experiment(name)
+    if (folder / "result.json").exists():
+        scale = read_json(folder / "result.json").get("scale")
+        if scale == lab.scale.name:
+            print(f"{name} is finished. Nothing to do.")
+            return True
+        raise UsageError(f"{folder} holds a result of scale={scale}: expected another --output")
+    print(f"{name}: {chosen.items}")
+    start = time.monotonic()
+    try:
+        outcome = chosen.load()(lab)
+    except Exception as error:
+        if alone:
+            raise
+        if not isinstance(error, UsageError):
+            traceback.print_exc()
+        print(f"{name} failed: {error}", file=sys.stderr)
+        return False
+    outcome.write(
+        folder,
+        experiment=name,
+        items=chosen.items,
+        shows=chosen.shows,
+        scale=lab.scale.name,
+        seconds=round(time.monotonic() - start, 1),
+        command=shlex.join(
+            ["zoo-paper", f"--experiment={name}", f"--scale={lab.scale.name}", f"--output={output}"]
+        ),
+        versions=versions(),
+    )
+    write_page(output)
+    print(outcome.prose())
+    return True
+
+
+def run() -> None:
+    """Entry point."""
+    program.run_program(main, define, __doc__)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,73 @@
+"""Verdicts, files and the page that is made of them."""
+
+import csv
+import math
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from zoo.files import read_json
+from zoo.paper.outcome import (
+    NOT_SEEN,
+    SEEN,
+    UNDECIDED,
+    Claim,
+    Outcome,
+    compare,
+    decide,
+    mean_and_error,
+)
+from zoo.paper.results import markdown_table, write_page
+
+
+@pytest.mark.parametrize(
+    ("difference", "error", "verdict"),
+    [(3, 1, SEEN), (-3, 1, NOT_SEEN), (1.9, 1, UNDECIDED), (9, None, UNDECIDED)]
+    + [(math.nan, 1, UNDECIDED), (1, 0, SEEN)],
+)
+def test_a_difference_decides_beyond_two_standard_errors(difference, error, verdict):
+    assert decide(difference, error) == verdict
+
+
+def test_compare_joins_the_errors_of_both_sides():
+    claim = compare("a below b", (1.0, 3.0), (10.9, 4.0), "nats")
+    assert claim.verdict == UNDECIDED and claim.numbers == "1 ± 3 against 10.9 ± 4 nats"
+    assert compare("a below b", (1.0, 3.0), (11.1, 4.0), "nats").verdict == SEEN
+    assert compare("a below b", (1.0, None), (11.1, 4.0), "nats").verdict == UNDECIDED
+
+
+def test_mean_and_error(rng):
+    values = rng.normal(size=7)
+    mean, error = mean_and_error(values)
+    assert mean == pytest.approx(values.mean())
+    assert error == pytest.approx(values.std(ddof=1) / np.sqrt(7))
+    assert mean_and_error([2.5]) == (2.5, None)
+
+
+def test_an_outcome_leaves_files_and_a_page(tmp_path):
+    figure = Figure()
+    figure.subplots().plot([1, 2])
+    outcome = Outcome(
+        [Claim("The sky is blue", SEEN, "3 of 4")],
+        {"colours": [{"name": "sky", "value": 1.23456}, {"name": "sea", "depth": 2}]},
+        {"curve": ("A curve.", figure), "grid": ("A grid.", np.zeros((2, 2, 3), np.uint8))},
+    )
+    folder = tmp_path / "results" / "likelihoods"
+    about = {"items": "Figure 22", "shows": "colours", "scale": "smoke", "seconds": 90.0}
+    outcome.write(folder, command="zoo-paper", **about)
+    names = {f.name for f in folder.iterdir()}
+    assert names == {"colours.csv", "curve.png", "curve.svg", "grid.png", "result.json"}
+    with (folder / "colours.csv").open() as file:
+        assert next(csv.DictReader(file)) == {"name": "sky", "value": "1.23456", "depth": ""}
+    assert read_json(folder / "result.json")["prose"] == "The sky is blue: seen (3 of 4)."
+    page = write_page(tmp_path / "results").read_text()
+    assert "| The sky is blue | Figure 22 | **seen** | 3 of 4 |" in page
+    assert "| sky | 1.235 |  |" in page and "1.5 min" in page
+    assert "![A curve.](results/likelihoods/curve.png)" in page
+
+
+def test_table_has_every_column_of_every_row():
+    assert (
+        markdown_table([{"a": 1}, {"b": 0.5}]) == "| a | b |\n| --- | --- |\n| 1 |  |\n|  | 0.5 |\n"
+    )

@@ -1,0 +1,76 @@
+"""Where experiments work: runs and measurements, made once, shared, and gone on with."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import zoo
+from zoo.evaluation.evaluate import evaluate
+from zoo.evaluation.records import Settings
+from zoo.evaluation.subjects import Subject
+from zoo.paper.scales import Scale
+from zoo.run import Run
+
+
+class Lab:
+    """Trains runs at one scale and measures them.
+
+    A run is called after its settings: two experiments that ask for the same one share it, and
+    one that was interrupted goes on.
+
+    Args:
+        scale: the sizes.
+        runs: folder of the run folders.
+        progress: told a line before each piece of work.
+    """
+
+    def __init__(self, scale: Scale, runs: Path, progress: Callable[[str], None] = print):
+        self.scale, self.runs, self._progress = scale, runs, progress
+
+    def train(self, model: str, dataset: str, **settings: Any) -> Run:
+        """The finished run of these settings, of `zoo.config.RunConfig`, flat.
+
+        Sizes that are not given are the scale's.
+        """
+        name = ",".join([model, *(f"{k}={v}" for k, v in sorted(settings.items()))])
+        folder = self.runs / self.scale.name / dataset / name
+        if (folder / "config.json").exists():
+            run = zoo.load_run(folder)
+            if max(run.checkpoints.steps(), default=0) >= run.config.training.steps:
+                return run
+        self._progress(f"training {name} on {dataset} ...")
+        steps = self.scale.steps[dataset]
+        sizes = {
+            "steps": steps,
+            "width": self.scale.width,
+            "batch_size": self.scale.batch_size,
+            "latent_size": self.scale.latent_size,
+            "log_every": max(1, steps // 100),
+            "checkpoint_every": max(1, steps // 4),
+        }
+        return zoo.train(folder, model=model, dataset=dataset, **{**sizes, **settings})
+
+    def measure(self, run: Run, metric: str, **settings: Any) -> dict[str, dict[str, Any]]:
+        """The records of one metric by name; `settings` are those of an evaluation."""
+        settings = {
+            "num_samples": self.scale.samples,
+            "train_steps": self.scale.estimator_steps,
+            **settings,
+        }
+        found = evaluate(
+            self.subject(run.path),
+            run.dataset,
+            [metric],
+            Settings(**settings),
+            run.path / "evaluation.json",
+            self._progress,
+        )
+        return {record["metric"]: record for record in found}
+
+    @functools.lru_cache(maxsize=2)  # noqa: B019  one lab lives as long as its process
+    def subject(self, path: Path) -> Subject:
+        """The run at `path` behind its signatures."""
+        return Subject.of_run(zoo.load_run(path))

@@ -1,0 +1,103 @@
+"""How well the aggregate posterior matches the prior: Figures 1 and 22."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from zoo.paper.lab import Lab
+from zoo.paper.outcome import Claim, Outcome, compare, mean_and_error
+from zoo.paper.plots import bars, panels
+from zoo.pictures import grid, side_by_side
+
+Rows = list[dict[str, Any]]
+_CAPTION = (
+    "KL(q(z)||p(z)) by Monte Carlo over training and validation set, nats: mean and standard error "
+    "over seeds; the floor average KL - log N in red."
+)
+
+
+def posteriors(lab: Lab) -> Outcome:
+    """VAEs with Gaussian and RealNVP posteriors (Figure 1)."""
+    settings = {name: {"posterior": name} for name in ("gaussian", "real_nvp")}
+    rows = _marginal_kl(lab, settings)
+    claims = [
+        _claim(
+            f"{dataset}: the RealNVP posterior's marginal KL is not below the Gaussian's",
+            rows,
+            dataset,
+            ("gaussian", "real_nvp"),
+        )
+        for dataset in lab.scale.datasets
+    ]
+    return Outcome(claims, {"marginal_kl": rows}, {"marginal_kl": (_CAPTION, _bars(lab, rows))})
+
+
+def likelihoods(lab: Lab) -> Outcome:
+    """VAEs with Bernoulli and QuantizedNormal likelihoods (Figure 22)."""
+    names = ("bernoulli", "quantized_normal")
+    rows = _marginal_kl(lab, {name: {"likelihood": name} for name in names})
+    pictures = {"marginal_kl": (_CAPTION, _bars(lab, rows))}
+    for dataset in lab.scale.datasets:
+        for name in names:
+            run = lab.train("vae", dataset, likelihood=name, seed=lab.scale.seeds[0])
+            samples, pairs = samples_and_reconstructions(lab, run)
+            pictures[f"{dataset}-{name}-samples"] = (f"{dataset}, {name}: samples", samples)
+            caption = f"{dataset}, {name}: test images above their reconstructions"
+            pictures[f"{dataset}-{name}-reconstructions"] = (caption, pairs)
+    claims = [
+        _claim(
+            f"{dataset}: QuantizedNormal has the larger marginal KL (paper, CIFAR-10: 44.7 against "
+            "256.7 nats)",
+            rows,
+            dataset,
+            names,
+        )
+        for dataset in lab.scale.datasets
+    ]
+    return Outcome(claims, {"marginal_kl": rows}, pictures)
+
+
+def samples_and_reconstructions(lab: Lab, run: Any, count: int = 32) -> tuple[Any, Any]:
+    """Grids of prior samples, and of test images above their reconstructions."""
+    subject = lab.subject(run.path)
+    samples = subject.all("sample", seed=0, count=count)["images"]
+    images = run.dataset.split("test").images[:count] / 255.0
+    codes = subject.all("encode", images=images)["z"]
+    return grid(samples, columns=8), side_by_side(images, subject.all("decode", z=codes)["images"])
+
+
+def _marginal_kl(lab: Lab, variants: Mapping[str, Mapping[str, Any]]) -> Rows:
+    """One row per data set, variant and seed."""
+    rows = []
+    for dataset in lab.scale.datasets:
+        for name, settings in variants.items():
+            for seed in lab.scale.seeds:
+                run = lab.train("vae", dataset, seed=seed, **settings)
+                records = lab.measure(run, "marginal_kl")
+                values = {metric: record["value"] for metric, record in records.items()}
+                rows.append({"dataset": dataset, "variant": name, "seed": seed, **values})
+    return rows
+
+
+def _over_seeds(rows: Rows, dataset: str, variant: str, metric: str) -> tuple[float, float | None]:
+    chosen = [r[metric] for r in rows if (r["dataset"], r["variant"]) == (dataset, variant)]
+    return mean_and_error(chosen)
+
+
+def _claim(statement: str, rows: Rows, dataset: str, variants: Sequence[str]) -> Claim:
+    sides = [_over_seeds(rows, dataset, variant, "marginal_kl") for variant in variants]
+    floors = [_over_seeds(rows, dataset, v, "marginal_kl_floor")[0] for v in variants]
+    unit = f"nats, over floors of {floors[0]:.4g} and {floors[1]:.4g}"
+    return compare(statement, *sides, unit=unit)
+
+
+def _bars(lab: Lab, rows: Rows) -> Any:
+    figure, axes = panels(len(lab.scale.datasets))
+    variants = list(dict.fromkeys(row["variant"] for row in rows))
+    for axis, dataset in zip(axes, lab.scale.datasets, strict=True):
+        values = {v: _over_seeds(rows, dataset, v, "marginal_kl") for v in variants}
+        floors = {v: _over_seeds(rows, dataset, v, "marginal_kl_floor")[0] for v in variants}
+        bars(axis, values, floors)
+        axis.set_title(dataset)
+    return figure

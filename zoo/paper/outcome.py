@@ -1,0 +1,113 @@
+"""What an experiment leaves: claims with their verdicts, pictures, and the data behind them."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from zoo.files import atomic_file, write_json
+from zoo.pictures import save_picture
+
+SEEN, NOT_SEEN, UNDECIDED = "seen", "not seen", "not decidable at this scale"
+_DEVIATIONS = 2.0  # chosen: a difference below two standard errors decides nothing
+
+
+def decide(difference: float, standard_error: float | None) -> str:
+    """The verdict on "difference > 0": undecided below two standard errors, or without one."""
+    if standard_error is None or not math.isfinite(difference):
+        return UNDECIDED
+    if abs(difference) <= _DEVIATIONS * standard_error:
+        return UNDECIDED
+    return SEEN if difference > 0 else NOT_SEEN
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """A sentence of the paper, and whether it is seen.
+
+    Attributes:
+        statement: what the paper says.
+        verdict: `SEEN`, `NOT_SEEN` or `UNDECIDED`.
+        numbers: what the verdict rests on, with units.
+    """
+
+    statement: str
+    verdict: str
+    numbers: str
+
+
+def compare(
+    statement: str,
+    lower: tuple[float, float | None],
+    higher: tuple[float, float | None],
+    unit: str,
+) -> Claim:
+    """The claim that `lower` lies below `higher`, each a value with its standard error."""
+    errors = [error for _, error in (lower, higher)]
+    joint = None if None in errors else math.hypot(*errors)
+    numbers = " against ".join(_with_error(*side) for side in (lower, higher))
+    return Claim(statement, decide(higher[0] - lower[0], joint), f"{numbers} {unit}")
+
+
+def mean_and_error(values: Sequence[float]) -> tuple[float, float | None]:
+    """The mean over repeats and its standard error; None for a single one."""
+    mean = sum(values) / len(values)
+    if len(values) < 2:
+        return mean, None
+    variance = sum((v - mean) ** 2 for v in values) / (len(values) - 1)
+    return mean, math.sqrt(variance / len(values))
+
+
+def _with_error(value: float, error: float | None) -> str:
+    return f"{value:.4g}" if error is None else f"{value:.4g} ± {error:.2g}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What an experiment found.
+
+    Attributes:
+        claims: what of the paper was put to the test.
+        tables: rows by name; each row maps columns to values.
+        pictures: by name, a caption and pixels or a matplotlib figure.
+    """
+
+    claims: Sequence[Claim]
+    tables: Mapping[str, Sequence[Mapping[str, Any]]]
+    pictures: Mapping[str, tuple[str, Any]] = dataclasses.field(default_factory=dict)
+
+    def prose(self) -> str:
+        """The findings in sentences, made of the numbers."""
+        return " ".join(f"{c.statement}: {c.verdict} ({c.numbers})." for c in self.claims)
+
+    def write(self, folder: Path, **about: Any) -> None:
+        """Writes the pictures as PNG and, where they are drawings, SVG; the tables as CSV; and
+        last `result.json`, with `about`."""
+        for name, rows in self.tables.items():
+            with atomic_file(folder / f"{name}.csv") as temporary:
+                _write_csv(temporary, rows)
+        for name, (_, content) in self.pictures.items():
+            save_picture(folder / f"{name}.png", content)
+            if hasattr(content, "savefig"):
+                with atomic_file(folder / f"{name}.svg") as temporary:
+                    content.savefig(temporary, format="svg", bbox_inches="tight")
+        result = {
+            **about,
+            "prose": self.prose(),
+            "claims": [dataclasses.asdict(claim) for claim in self.claims],
+            "tables": {name: list(rows) for name, rows in self.tables.items()},
+            "pictures": {name: caption for name, (caption, _) in self.pictures.items()},
+        }
+        write_json(folder / "result.json", result)
+
+
+def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)

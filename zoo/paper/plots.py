@@ -1,0 +1,56 @@
+"""Drawings that several experiments share; each returns a matplotlib figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+
+def panels(count: int, columns: int = 3, size: tuple[float, float] = (4.0, 3.0)) -> Any:
+    """A figure of `count` axes, and the axes."""
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axis in axes[count:]:
+        axis.set_visible(False)
+    return figure, axes[:count]
+
+
+def bars(
+    axis: Any,
+    values: Mapping[str, tuple[float, float | None]],
+    floors: Mapping[str, float] | None = None,
+    unit: str = "nats",
+) -> None:
+    """One bar per name with its standard error, and its floor as a line across it."""
+    for i, (name, (value, error)) in enumerate(values.items()):
+        axis.bar(i, value, yerr=error, width=0.6, capsize=4, color="#4878a8")
+        if floors and name in floors:
+            label = "floor" if i == 0 else None
+            axis.hlines(floors[name], i - 0.4, i + 0.4, colors="#c44e52", label=label)
+    axis.set_xticks(range(len(values)), list(values))
+    axis.set_ylabel(unit)
+    if floors:
+        axis.legend()
+
+
+def curves(axis: Any, lines: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> None:
+    """One line of (x, y) per name."""
+    for name, (x, y) in lines.items():
+        axis.plot(x, y, label=name, linewidth=1.2)
+    axis.legend(fontsize=8)
+    axis.grid(alpha=0.3)
+
+
+def histograms(axis: Any, groups: Mapping[str, Any], unit: str) -> None:
+    """One outline per group of values `[N]`, on common bins, as densities."""
+    import numpy as np
+
+    bins = np.histogram_bin_edges(np.concatenate(list(groups.values())), bins=40)
+    for name, values in groups.items():
+        axis.hist(values, bins, density=True, histtype="stepfilled", alpha=0.45, label=name)
+    axis.set_xlabel(unit)
+    axis.legend(fontsize=8)

@@ -1,0 +1,79 @@
+"""The page of results, generated from the result files, so that text and numbers cannot drift."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from zoo.files import atomic_file, read_json
+from zoo.paper import EXPERIMENTS
+
+_INTRODUCTION = """# Results
+
+The experiments of "Distribution Matching in Variational Inference" (Rosca et al. 2018), as
+`zoo-paper` left them. This page is generated from the `result.json` files beside it.
+
+A claim counts as *seen* or *not seen* where the difference that it speaks of exceeds two standard
+errors, over repeats where there are repeats; else it is *not decidable at this scale*. A marginal
+KL stands beside its floor, `average KL - log N`, below which its estimate cannot fall.
+"""
+
+
+def write_page(folder: Path) -> Path:
+    """Writes `FOLDER.md` from `FOLDER/*/result.json` and returns its path."""
+    results = {
+        name: read_json(file)
+        for name in EXPERIMENTS
+        if (file := folder / name / "result.json").exists()
+    }
+    parts = [_INTRODUCTION, "## Claims\n", _claims(results)]
+    for name, result in results.items():
+        parts += [
+            f"## {result['items']}: {result['shows']}\n",
+            _facts(result),
+            result["prose"] + "\n",
+        ]
+        for table, rows in result["tables"].items():
+            parts += [f"`{folder.name}/{name}/{table}.csv`\n", markdown_table(rows)]
+        for picture, caption in result["pictures"].items():
+            parts.append(f"![{caption}]({folder.name}/{name}/{picture}.png)\n\n{caption}\n")
+    page = folder.with_suffix(".md")
+    with atomic_file(page) as temporary:
+        temporary.write_text("\n".join(parts), encoding="utf-8")
+    return page
+
+
+def _claims(results: Mapping[str, Mapping[str, Any]]) -> str:
+    rows = [
+        {
+            "claim": claim["statement"],
+            "item": result["items"],
+            "verdict": f"**{claim['verdict']}**",
+            "numbers": claim["numbers"],
+        }
+        for result in results.values()
+        for claim in result["claims"]
+    ]
+    return markdown_table(rows) if rows else "No experiment has been run yet.\n"
+
+
+def _facts(result: Mapping[str, Any]) -> str:
+    return f"Scale `{result['scale']}`, {result['seconds'] / 60:.1f} min: `{result['command']}`\n"
+
+
+def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as a Markdown table; floats to four digits."""
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+
+    def line(cells: Sequence[str]) -> str:
+        return f"| {' | '.join(cells)} |\n"
+
+    body = (line([_cell(row.get(column)) for column in columns]) for row in rows)
+    return line(columns) + line(["---"] * len(columns)) + "".join(body)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,93 @@
+"""How large the experiments are: the paper's size, one for two CPU cores, one for tests."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """Sizes that all experiments share. `paper` has the paper's where they survive; the rest, and
+    all of `small` and `smoke`, is chosen.
+
+    Attributes:
+        steps: updates of the decoder, by data set.
+        width: multiplier of feature maps.
+        batch_size: images per step.
+        seeds: the run seeds of what is repeated.
+        latent_sizes: of the study of many latents.
+        learning_rates: of the sweep behind the comparison of models.
+        latent_size: of all other models; None for the data set's own.
+        samples: prior samples or examples per metric.
+        estimator_steps: updates of a network that an estimator trains.
+        dimensions: of the synthetic experiments.
+        synthetic_steps: updates there.
+    """
+
+    name: str
+    steps: Mapping[str, int]
+    width: float
+    batch_size: int
+    seeds: tuple[int, ...]
+    latent_sizes: tuple[int, ...]
+    learning_rates: tuple[float, ...]
+    latent_size: int | None
+    samples: int
+    estimator_steps: int
+    dimensions: tuple[int, ...]
+    synthetic_steps: int
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The data sets that are trained on."""
+        return tuple(self.steps)
+
+
+SCALES = {
+    scale.name: scale
+    for scale in (
+        Scale(
+            name="smoke",
+            steps={"color_mnist_mini": 4},
+            width=0.06,
+            batch_size=8,
+            seeds=(0, 1),
+            latent_sizes=(5,),
+            learning_rates=(1e-3,),
+            latent_size=3,
+            samples=40,
+            estimator_steps=4,
+            dimensions=(1, 2),
+            synthetic_steps=4,
+        ),
+        Scale(
+            name="small",
+            steps={"color_mnist_mini": 3000},
+            width=0.5,
+            batch_size=64,
+            seeds=(0, 1, 2),
+            latent_sizes=(1000,),
+            learning_rates=(2e-4, 5e-4, 1e-3),
+            latent_size=None,
+            samples=10_000,
+            estimator_steps=5000,
+            dimensions=(1, 10, 100),
+            synthetic_steps=20_000,
+        ),
+        Scale(
+            name="paper",
+            steps={"color_mnist": 100_000, "celeb_a": 200_000, "cifar10": 200_000},
+            width=1.0,
+            batch_size=64,
+            seeds=tuple(range(10)),
+            latent_sizes=(1000, 10_000),
+            learning_rates=(1e-4, 2e-4, 5e-4, 1e-3),
+            latent_size=None,
+            samples=100_000,
+            estimator_steps=100_000,
+            dimensions=(1, 10, 100, 1000),
+            synthetic_steps=1_000_000,
+        ),
+    )
+}

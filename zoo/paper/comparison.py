@@ -1,0 +1,73 @@
+"""All models over a sweep of learning rates, by metrics of their samples: Figures 8 and 9."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from zoo.models import MODELS
+from zoo.paper.lab import Lab
+from zoo.paper.outcome import Claim, Outcome, compare, mean_and_error
+from zoo.paper.plots import panels
+
+# Metric, and whether more is better.
+METRICS = {"wasserstein_critic": False, "ms_ssim_diversity": True, "inception_score": True}
+# What the paper finds: the second does better than the first [P].
+BETTER = (("vgh", "vgh_plus_plus"), ("vae", "vgh_plus_plus"), ("vgh_plus_plus", "wgan_gp"))
+
+Rows = list[dict[str, Any]]
+
+
+def comparison(lab: Lab) -> Outcome:
+    """Every run of the sweep counts, and its spread is shown, not only the best (Figures 8, 9)."""
+    rows: Rows = []
+    pictures, claims = {}, []
+    for dataset in lab.scale.datasets:
+        classifier = str(lab.classifier(dataset).path)
+        for model in MODELS:
+            for rate in lab.scale.learning_rates:
+                run = lab.train(model, dataset, learning_rate={"all": rate})
+                row = {"dataset": dataset, "model": model, "learning_rate": rate}
+                for metric in METRICS:
+                    records = lab.measure(run, metric, classifier=classifier)
+                    row |= {name: record["value"] for name, record in records.items()}
+                rows.append(row)
+        pictures[f"{dataset}-sweep"] = (
+            f"{dataset}: one point per learning rate. Lower is better for the critic's distance, "
+            "higher for the others; the data's own score in red.",
+            _boxes([row for row in rows if row["dataset"] == dataset]),
+        )
+        claims += _claims(rows, dataset)
+    return Outcome(claims, {"sweep": rows}, pictures)
+
+
+def _claims(rows: Rows, dataset: str) -> list[Claim]:
+    claims = []
+    for worse, better in BETTER:
+        for metric, more_is_better in METRICS.items():
+            sides = [
+                mean_and_error([r[metric] for r in _of(rows, dataset, m)]) for m in (worse, better)
+            ]
+            statement = f"{dataset}: {better} does better than {worse} by {metric}"
+            sides = sides if more_is_better else sides[::-1]
+            claims.append(compare(statement, *sides, unit="(mean over the sweep)"))
+    return claims
+
+
+def _of(rows: Rows, dataset: str, model: str) -> Rows:
+    return [row for row in rows if (row["dataset"], row["model"]) == (dataset, model)]
+
+
+def _boxes(rows: Sequence[Mapping[str, Any]]) -> Any:
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    figure, axes = panels(len(METRICS), columns=1, size=(8.0, 3.0))
+    for axis, metric in zip(axes, METRICS, strict=True):
+        values = [[row[metric] for row in rows if row["model"] == model] for model in models]
+        axis.boxplot(values, tick_labels=models, showfliers=False)
+        for i, points in enumerate(values, start=1):
+            axis.plot([i] * len(points), points, ".", color="#4878a8")
+        data = [row[f"{metric}_data"] for row in rows if f"{metric}_data" in row]
+        if data:
+            axis.axhline(data[0], color="#c44e52", linewidth=1)
+        axis.set_ylabel(metric)
+    return figure

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from zoo.config import RunConfig
+from zoo.errors import UsageError
 from zoo.files import write_json
 from zoo.pictures import save_png
-from zoo.report import write_report
+from zoo.report import write_overview, write_report
 from zoo.run import Run
 
 RECORD = {
@@ -72,3 +73,25 @@ def test_a_record_without_standard_error(run):
     write_json(run.path / "evaluation.json", {"records": [{**RECORD, "standard_error": None}]})
     page = write_report(run).read_text()
     assert "-1234.57" in page and "&plusmn;" not in page
+
+
+def test_overview_of_runs(tmp_path):
+    for name, rate in (("slow", 1e-4), ("fast", 1e-3)):
+        config = RunConfig.create(learning_rate=rate)
+        run = Run.create_or_resume(tmp_path / "sweep" / name, config, "none", (28, 28, 3))
+        run.log({"step": 7, "elbo": 1.0})
+        write_json(run.path / "evaluation.json", {"records": [{**RECORD, "value": rate}]})
+        save_png(run.path / "images" / "samples-00000007.png", np.zeros((2, 2, 3), np.uint8))
+    page = write_overview(tmp_path).read_text()
+    assert "<h1>2 runs</h1>" in page and page.count("<figure>") == 2
+    head, *rows = re.findall("<tr>(.*?)</tr>", page)
+    columns = ["run", "steps", "learning_rate", "elbo"]
+    assert re.findall("<th>(.*?)</th>", head) == columns
+    cells = [re.findall("<td>(.*?)</td>", row) for row in rows]
+    assert [c[0] for c in cells] == ["sweep/fast", "sweep/slow"]
+    assert [c[3] for c in cells] == ["0.001 ± 0.25", "0.0001 ± 0.25"]
+
+
+def test_overview_needs_a_run(tmp_path):
+    with pytest.raises(UsageError, match="has no run folder below it"):
+        write_overview(tmp_path)

@@ -1,4 +1,4 @@
-"""`report.html`: one self-contained page about a run, readable from any file system."""
+"""`report.html`: one self-contained page about a run, or about many; readable from anywhere."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import matplotlib
 
+from zoo.errors import UsageError
 from zoo.files import atomic_file
 from zoo.run import Run
 
@@ -27,6 +28,7 @@ td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: 
 td.definition { color: #666; font-size: 13px; } p.subtitle { color: #666; margin-top: .2rem; }
 figure { margin: 0 1.5rem 1rem 0; display: inline-block; vertical-align: top; }
 figcaption { color: #666; font-size: 13px; }
+div.wide { overflow-x: auto; }
 img.pixels { image-rendering: pixelated; width: 460px; } svg { max-width: 100%; height: auto; }
 """
 
@@ -46,12 +48,46 @@ def write_report(run: Run) -> Path:
         _section("Training", _curves(lines)),
         _section("Configuration", _table(sorted(config.flat().items()))),
     ]
+    return _write(run.path / "report.html", str(run.path), body)
+
+
+def write_overview(folder: Path) -> Path:
+    """Writes `report.html` about all runs below a folder and returns its path.
+
+    One table has the settings in which the runs differ, and every metric that was measured; below
+    it each run shows its newest samples.
+
+    Raises:
+        UsageError: there is no run.
+    """
+    runs = [Run.open(file.parent) for file in sorted(folder.rglob("config.json"))]
+    if not runs:
+        raise UsageError(f"{folder} has no run folder below it: none has a config.json")
+    settings = [run.config.flat() for run in runs]
+    differing = [k for k in settings[0] if any(s[k] != settings[0][k] for s in settings)]
+    rows, figures = [], []
+    for run, chosen in zip(runs, settings, strict=True):
+        name = str(run.path.relative_to(folder))
+        lines = run.metrics()
+        values = {r["metric"]: _number(r) for r in run.evaluation()["records"]}
+        steps = lines[-1]["step"] if lines else 0
+        rows.append({"run": name, "steps": steps, **{k: chosen[k] for k in differing}, **values})
+        figures += [_figure(file, name) for file in _newest(run.path / "images", "samples")]
+    body = [
+        f"<h1>{len(runs)} runs</h1>",
+        f'<p class="subtitle">{_text(folder)}</p>',
+        _section("Runs", f'<div class="wide">{_columns_table(rows)}</div>'),
+        _section("Samples", "".join(figures)),
+    ]
+    return _write(folder / "report.html", str(folder), body)
+
+
+def _write(target: Path, title: str, body: Iterable[str]) -> Path:
     page = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>{_text(run.path)}</title><style>{_STYLE}</style></head>\n"
+        f"<title>{_text(title)}</title><style>{_STYLE}</style></head>\n"
         f"<body>{''.join(body)}</body></html>\n"
     )
-    target = run.path / "report.html"
     with atomic_file(target) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return target
@@ -68,6 +104,21 @@ def _section(title: str, content: str) -> str:
 def _table(rows: Iterable[tuple[str, Any]]) -> str:
     cells = (f"<tr><td>{_text(k)}</td><td>{_text(v)}</td></tr>" for k, v in rows if v is not None)
     return f"<table>{''.join(cells)}</table>"
+
+
+def _columns_table(rows: list[dict[str, Any]]) -> str:
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    head = "".join(f"<th>{_text(column)}</th>" for column in columns)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{_text(row.get(c, chr(32)))}</td>' for c in columns)}</tr>"
+        for row in rows
+    )
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def _number(record: dict[str, Any]) -> str:
+    error = record["standard_error"]
+    return f"{record['value']:.6g}" + ("" if error is None else f" ± {error:.3g}")
 
 
 def _records_table(records: list[dict[str, Any]]) -> str:
@@ -95,11 +146,15 @@ def _pictures(folder: Path) -> str:
     """The newest picture of each kind, and the first samples beside them."""
     figures = []
     for kind in ("samples", "reconstructions"):
-        files = sorted(folder.glob(f"{kind}-*.png"))
-        for file in dict.fromkeys(files[:1] + files[-1:]):
+        first = sorted(folder.glob(f"{kind}-*.png"))[:1]
+        for file in dict.fromkeys(first + _newest(folder, kind)):
             step = int(file.stem.rsplit("-", 1)[1])
             figures.append(_figure(file, f"{kind}, step {step}"))
     return "".join(figures)
+
+
+def _newest(folder: Path, kind: str) -> list[Path]:
+    return sorted(folder.glob(f"{kind}-*.png"))[-1:]
 
 
 def _evaluation_pictures(folder: Path, pictures: list[dict[str, Any]]) -> str:

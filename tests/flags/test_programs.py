@@ -17,7 +17,7 @@ from zoo.config import RunConfig
 from zoo.models import model_class
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("train", "evaluate", "sample", "export", "report")
+NAMES = ("train", "evaluate", "sample", "export", "report", "paper")
 SIDES = {"color_mnist": 28, "color_mnist_mini": 28, "cifar10": 32, "celeb_a": 64}
 TINY = [
     *("--strategy=one_device", "--steps=4", "--batch_size=8", "--width=0.06"),
@@ -45,7 +45,7 @@ def test_programs_start_without_tensorflow():
 def test_help(name, capsys):
     assert call(name, "--help") == 0
     seen = capsys.readouterr()
-    assert f"zoo-{name}" in seen.out and "--run_dir" in seen.out and seen.err == ""
+    assert f"zoo-{name}" in seen.out and "Flags:" in seen.out and seen.err == ""
 
 
 def test_help_of_the_process():
@@ -78,7 +78,8 @@ MISTAKES = [
     ("export --run_dir=untrained --output=served --name=vae --version=0", "version=0 is not"),
     ("export --run_dir=untrained --output=served --name=a/b", "expected one path component"),
     ("report --run_dir=missing", "is not a run folder"),
-    ("report", "give --run_dir"),
+    ("report", "give one of --run_dir or --runs"),
+    ("report --runs=missing", "runs=missing is not accepted"),
 ]
 
 

@@ -46,11 +46,12 @@ def side_by_side(
     originals: np.ndarray, reconstructions: np.ndarray, columns: int = 8
 ) -> np.ndarray:
     """Rows of originals, each above the row of its reconstructions; `[N, H, W, C]` in [0, 1]
-    both."""
-    rows = []
-    for start in range(0, len(originals), columns):
-        rows += [originals[start : start + columns], reconstructions[start : start + columns]]
-    return grid(np.concatenate(rows), columns)
+    both. The last rows end in white where N is no multiple of `columns`."""
+    columns = min(columns, len(originals))
+    white = np.ones((-len(originals) % columns, *originals.shape[1:]), originals.dtype)
+    pair = [np.concatenate([images, white]) for images in (originals, reconstructions)]
+    rows = np.stack([images.reshape(-1, columns, *images.shape[1:]) for images in pair], axis=1)
+    return grid(rows.reshape(-1, *originals.shape[1:]), columns)
 
 
 def save_picture(path: Path, content: np.ndarray | Any) -> None:

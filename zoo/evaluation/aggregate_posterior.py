@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from zoo.evaluation.encodings import SPLITS, Encodings, encode_dataset
-from zoo.evaluation.marginal_kl import marginal_kl_stream
+from zoo.evaluation.marginal_kl import MarginalKL, marginal_kl_stream
 from zoo.evaluation.records import Metric, Record, Settings
 from zoo.evaluation.subjects import Subject
 
@@ -53,20 +53,24 @@ class MarginalKLMetric(Metric):
             encodings.stddev,
             progress=count > DEFAULT_SAMPLES,
         )
-        values = dataclasses.asdict(result)
-        split = "+".join(SPLITS)
-        for name, definition in _DEFINITIONS.items():
-            over_samples = name in ("marginal_kl", "mutual_information")
-            error = {
-                "marginal_kl": result.standard_error,
-                "average_kl": result.average_kl_standard_error,
-            }.get(name)
-            yield Record(
-                name,
-                values[{"marginal_kl": "value", "marginal_kl_floor": "floor"}.get(name, name)],
-                error,
-                result.m if over_samples else result.n,
-                split,
-                definition,
-                {"samples": result.m, "examples": result.n},
-            )
+        yield from marginal_kl_records(result, _DEFINITIONS)
+
+
+def marginal_kl_records(result: MarginalKL, names: Iterable[str]) -> Iterator[Record]:
+    """The records of Algorithm 2 that have these names, keys of `_DEFINITIONS`."""
+    values = dataclasses.asdict(result)
+    for name in names:
+        over_samples = name in ("marginal_kl", "mutual_information")
+        error = {
+            "marginal_kl": result.standard_error,
+            "average_kl": result.average_kl_standard_error,
+        }.get(name)
+        yield Record(
+            name,
+            values[{"marginal_kl": "value", "marginal_kl_floor": "floor"}.get(name, name)],
+            error,
+            result.m if over_samples else result.n,
+            "+".join(SPLITS),
+            _DEFINITIONS[name],
+            {"samples": result.m, "examples": result.n},
+        )

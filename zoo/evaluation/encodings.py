@@ -61,6 +61,18 @@ def encode_dataset(
     return encodings
 
 
+def images_at(dataset: Any, index: np.ndarray, splits: Sequence[str] = SPLITS) -> np.ndarray:
+    """The images `[len(index), H, W, C]` of the examples that `encode_dataset` numbers so."""
+    parts = [dataset.split(split).images for split in splits]
+    images = np.empty((len(index), *dataset.image_shape), np.uint8)
+    first = 0
+    for part in parts:  # joined, they could be gigabytes of a memory map
+        inside = (index >= first) & (index < first + len(part))
+        images[inside] = part[index[inside] - first]
+        first += len(part)
+    return images
+
+
 def _read(cache: Path | None, key: str) -> Encodings | None:
     if cache is None or not cache.exists():
         return None

@@ -18,6 +18,8 @@ from zoo.run import read_evaluation, versions
 METRICS = {
     "elbo": "zoo.evaluation.elbo.Elbo",
     "marginal_kl": "zoo.evaluation.aggregate_posterior.MarginalKLMetric",
+    "density_ratio_kl": "zoo.evaluation.learned_kl.DensityRatioKLMetric",
+    "density_model_kl": "zoo.evaluation.learned_kl.DensityModelKLMetric",
 }
 
 

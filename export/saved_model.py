@@ -33,6 +33,7 @@ def model_card(run: Run, step: int, signatures: dict[str, Any]) -> dict[str, Any
     return {
         "model": run.config.model.model,
         "bound_status": run.model.bound_status,
+        "likelihood": run.model.config.likelihood,
         "image_shape": list(run.image_shape),
         "latent_size": run.model.latent_size,
         "step": step,

@@ -8,6 +8,7 @@ A metric that was measured for this checkpoint with these settings is not measur
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from absl import flags
@@ -48,12 +49,22 @@ def define(values: flags.FlagValues) -> None:
         "Updates of a network that a metric trains; each metric's own number by default.",
         flag_values=values,
     )
+    flags.DEFINE_integer(
+        "draws", None, "Draws of z per image for iwae; 50 by default.", flag_values=values
+    )
+    flags.DEFINE_enum(
+        "score",
+        "log_q",
+        ("log_q", "log_q_minus_log_p"),
+        "For low_posterior: rank samples of the prior by q(z) or by q(z)/p(z).",
+        flag_values=values,
+    )
 
 
 def main(values: flags.FlagValues) -> None:
     """Evaluates."""
     source = program.exactly_one(values, "run_dir", "saved_model")
-    for name in ("num_samples", "train_steps"):
+    for name in ("num_samples", "train_steps", "draws"):
         program.positive(values, name)
     chosen = program.settings(values, given_only=True)
     if source == "run_dir":
@@ -80,9 +91,7 @@ def main(values: flags.FlagValues) -> None:
             f"{dataset.name} has images {dataset.image_shape}, {subject.name} makes "
             f"{subject.image_shape}"
         )
-    settings = Settings(
-        values.split, values.num_samples, values.seed, values.classifier, values.train_steps
-    )
+    settings = Settings(**{f.name: values[f.name].value for f in dataclasses.fields(Settings)})
     records = evaluate(subject, dataset, values.metrics, settings, output, progress=print)
     for record in records:
         error = record["standard_error"]

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import base64
 import html
-import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
+from zoo.figures import panels, svg
 from zoo.files import atomic_file
 from zoo.run import Run
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402  the backend has to be chosen before
+_PIXELS_BELOW = 600  # width of a PNG, as its header has it; a grid of 8 x 8 images of 64 has 526
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1000px; margin: 2rem auto; padding: 0 1rem;
@@ -27,7 +24,8 @@ td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: 
 td.definition { color: #666; font-size: 13px; } p.subtitle { color: #666; margin-top: .2rem; }
 figure { margin: 0 1.5rem 1rem 0; display: inline-block; vertical-align: top; }
 figcaption { color: #666; font-size: 13px; }
-img.pixels { image-rendering: pixelated; width: 460px; } svg { max-width: 100%; height: auto; }
+img { max-width: 100%; } img.pixels { image-rendering: pixelated; width: 460px; }
+svg { max-width: 100%; height: auto; }
 """
 
 
@@ -108,9 +106,12 @@ def _evaluation_pictures(folder: Path, pictures: list[dict[str, Any]]) -> str:
 
 
 def _figure(file: Path, caption: str) -> str:
-    data = base64.b64encode(file.read_bytes()).decode()
+    data = file.read_bytes()
+    # A small picture is pixels to be seen one by one, a large one a figure with letters.
+    kind = "pixels" if int.from_bytes(data[16:20], "big") < _PIXELS_BELOW else "figure"
+    data = base64.b64encode(data).decode()
     return (
-        f'<figure><img class="pixels" alt="{_text(caption)}" src="data:image/png;base64,{data}">'
+        f'<figure><img class="{kind}" alt="{_text(caption)}" src="data:image/png;base64,{data}">'
         f"<figcaption>{_text(caption)}</figcaption></figure>"
     )
 
@@ -120,22 +121,11 @@ def _curves(lines: list[dict[str, Any]]) -> str:
     if len(lines) < 2:
         return ""
     names = [name for name in lines[0] if name != "step"]
-    columns = 3
-    rows = -(-len(names) // columns)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(11, 2.6 * rows), squeeze=False, layout="constrained"
-    )
-    for axis in axes.flat[len(names) :]:
-        axis.set_visible(False)
-    for axis, name in zip(axes.flat, names, strict=False):
+    figure, axes = panels(len(names), 3, (3.7, 2.6))
+    for axis, name in zip(axes, names, strict=True):
         points = [(line["step"], line[name]) for line in lines if name in line]
         axis.plot(*zip(*points, strict=True), linewidth=1.2)
         axis.set_title(name, fontsize=10)
         axis.set_xlabel("step", fontsize=8)
-        axis.tick_params(labelsize=8)
         axis.grid(alpha=0.3)
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg")
-    plt.close(figure)
-    svg = buffer.getvalue()
-    return svg[svg.index("<svg") :]
+    return svg(figure)

@@ -20,6 +20,7 @@ WHY_NOT = {
     "encode": "it has no encoder",
     "sample_posterior": "it has no posterior",
     "elbo": "it has no trackable bound",
+    "to_base": "it has no flow, or one that depends on the image (flow_context)",
 }
 
 
@@ -48,7 +49,8 @@ def signature_functions(model: Any) -> dict[str, Callable[..., dict[str, tf.Tens
     """The `tf.function`s of the signatures that `model` can honour, by name, float32 in and out.
 
     `decode(z [N, D])`, `encode(images [N, H, W, C])`, `sample_posterior(images, seed [N])`,
-    `sample(seed)` and `elbo(images, seed)`; images in [0, 1], seeds int32, nats per example.
+    `sample(seed)`, `elbo(images, seed)` and `to_base(z)`; images in [0, 1], seeds int32, nats per
+    example. Equal seeds give `elbo` the draw of z that `sample_posterior` gives.
     """
     images = tf.TensorSpec([None, *model.image_shape], tf.float32, name="images")
     z = tf.TensorSpec([None, model.latent_size], tf.float32, name="z")
@@ -74,12 +76,17 @@ def signature_functions(model: Any) -> dict[str, Callable[..., dict[str, tf.Tens
         with tf.control_dependencies([_refuse_empty(images), _refuse_bad_images(images)]):
             return model.elbo(tf.identity(images), row_noise(seed))
 
+    def to_base(z: tf.Tensor) -> dict[str, tf.Tensor]:
+        with tf.control_dependencies([_refuse_empty(z), _refuse_bad_codes(z)]):
+            return model.to_base(tf.identity(z))
+
     every = {
         "decode": (decode, [z]),
         "encode": (encode, [images]),
         "sample_posterior": (sample_posterior, [images, seed]),
         "sample": (sample, [seed]),
         "elbo": (elbo, [images, seed]),
+        "to_base": (to_base, [z]),
     }
 
     def as_float32(function: Callable) -> Callable:

@@ -49,7 +49,8 @@ def metrics_of(file):
 
 
 def test_elbo_records_mean_and_standard_error(dataset):
-    records = list(Elbo().measure(fake("elbo")[0], dataset, Settings("validation")))
+    *records, picture = Elbo().measure(fake("elbo")[0], dataset, Settings("validation"))
+    assert picture.name == "histogram"
     sums = dataset.split("validation").images.reshape(5, -1).astype(np.float64).sum(1) / 255
     for record, name, scale in zip(records, ("elbo", "kl"), (1, 2), strict=True):
         assert record.metric == name and record.n == 5 and record.split == "validation"
@@ -135,7 +136,7 @@ def test_records_carry_what_is_needed_to_read_them(dataset, tmp_path):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["fidelity"], "metric 'fidelity' is not known: expected elbo, marginal_kl"),
+        (["fidelity"], "metric 'fidelity' is not known: expected elbo, iwae"),
         (["marginal_kl"], "fake has no signature 'encode': it has no encoder; it has elbo"),
     ],
 )

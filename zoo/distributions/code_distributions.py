@@ -45,7 +45,8 @@ class Posterior(Protocol):
         """log q(z|x) `[N]`, nats."""
 
     def moments(self) -> dict[str, tf.Tensor]:
-        """`mean` and `stddev` `[N, D]` where q(z|x) has them."""
+        """`mean` and `stddev` `[N, D]` where q(z|x) has them; `base_mean` and `base_stddev` where
+        it is a Gaussian carried through a flow."""
 
 
 class GaussianPosterior(tfd.MultivariateNormalDiag):
@@ -80,8 +81,8 @@ class RealNVPPosterior(tfd.TransformedDistribution):
     bound_status = "estimate"
 
     def moments(self) -> dict[str, tf.Tensor]:
-        """Nothing: those of z have no closed form."""
-        return {}
+        """`base_mean` and `base_stddev` `[N, D]`, those of u; those of z have no closed form."""
+        return {f"base_{name}": value for name, value in self.distribution.moments().items()}
 
     def reparameterize(self, noise: tf.Tensor) -> tf.Tensor:
         """`z [N, D]`; see `Posterior`."""

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from zoo.errors import UsageError
+from zoo.evaluation.records import Metric, Picture, Record, Settings
+from zoo.evaluation.subjects import Subject
+from zoo.figures import panels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,3 +46,55 @@ def active_units(mean: np.ndarray, threshold: float = 0.01) -> ActiveUnits:
         threshold=threshold,
         n=len(mean),
     )
+
+
+class ActiveUnitsMetric(Metric):
+    """Active units of a split."""
+
+    name = "active_units"
+    needs = ("encode",)
+    uses = ("split", "num_samples")
+
+    def check(self, subject: Subject, dataset: Any, settings: Settings) -> None:
+        """See the base; a variance takes two images."""
+        super().check(subject, dataset, settings)
+        if settings.count(2, len(dataset.split(settings.split))) < 2:
+            raise UsageError(f"active_units of one {settings.split} image: expected at least 2")
+
+    def measure(
+        self, subject: Subject, dataset: Any, settings: Settings
+    ) -> Iterator[Record | Picture]:
+        """Yields their number; of the point code z where `encode` gives no mean."""
+        images = dataset.split(settings.split).images
+        images = images[: settings.count(len(images), len(images))]
+        outputs = subject.all("encode", images=images)
+        code = "mean" if "mean" in outputs else "z"
+        units = active_units(outputs[code])
+        meaning = {"mean": "E[z_i|x]", "z": "the point code z_i of x"}[code]
+        size = len(units.variances)
+        yield Record(
+            "active_units",
+            units.count,
+            None,
+            units.n,
+            settings.split,
+            f"dimensions of the code, of {size}, with Var_x of {meaning} above {units.threshold:g}",
+            {"code": code, "latent_size": size, "threshold": units.threshold},
+        )
+        caption = (
+            f"Variance over the {units.n} {settings.split} images of {meaning}, per dimension, "
+            f"largest first; {units.count} of {size} lie above the threshold {units.threshold:g}."
+        )
+        yield Picture("variances", caption, _curve(units))
+
+
+def _curve(units: ActiveUnits) -> Any:
+    figure, (axis,) = panels(1, 1, (5.5, 2.6))
+    variances = np.sort(units.variances)[::-1]
+    # On a logarithmic axis zero has no place.
+    axis.plot(np.arange(1, len(variances) + 1), np.maximum(variances, 1e-12), ".-", markersize=4)
+    axis.axhline(units.threshold, color="0.5", linestyle="--", linewidth=1)
+    axis.set_yscale("log")
+    axis.set_xlabel("dimension, largest variance first", fontsize=9)
+    axis.set_ylabel("variance over images", fontsize=9)
+    return figure

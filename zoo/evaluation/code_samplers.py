@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from zoo.evaluation.aggregate_posterior import draw_aggregate
+from zoo.evaluation.aggregate_posterior import draw_aggregate, monte_carlo_kl
 from zoo.evaluation.encodings import SPLITS, Encodings, encode_dataset, images_at
 from zoo.evaluation.fitting import Sampler
-from zoo.evaluation.marginal_kl import MarginalKL, marginal_kl_stream
+from zoo.evaluation.marginal_kl import MarginalKL
 from zoo.evaluation.subjects import Subject
 
 _BLOCK = 4096
@@ -25,54 +25,55 @@ class Aggregate:
     Attributes:
         subject: needs the signature `sample_posterior`.
         dataset: an `ImageDataset`.
+        posterior: what q(z|x) was found to be: "gaussian", "flow" (a Gaussian through a flow that
+            all images share), "deterministic", or "implicit": known by its draws.
         latent_size: D.
-        encodings: of all examples where they say all about q(z|x): its mean and standard deviation,
-            or the code and a standard deviation of 0; None for a posterior that is known by its
-            draws alone, of which each then costs a run of the encoder.
+        encodings: of all examples; None for an implicit posterior. That of a deterministic one has
+            standard deviations of 0.
     """
 
     subject: Subject
     dataset: Any
+    posterior: str
     latent_size: int
     encodings: Encodings | None
 
     @classmethod
     def of(cls, subject: Subject, dataset: Any) -> Aggregate:
-        """Encodes the examples where that spares running the encoder for each draw."""
+        """Tells the posterior from a few examples and encodes all where that is of use."""
         probe = dataset.split(SPLITS[0]).images[:_PROBE]
-        if "encode" in subject.functions and "stddev" in subject.all("encode", images=probe):
-            encodings = encode_dataset(subject, dataset, cache=subject.cache)
-            return cls(subject, dataset, encodings.mean.shape[1], encodings)
         one, other = (
             subject.all("sample_posterior", images=probe, seed=seed)["z"] for seed in (0, 1)
         )
+        size = one.shape[1]
+        outputs = subject.all("encode", images=probe) if "encode" in subject.functions else {}
+        flow = "base_stddev" in outputs and "to_base" in subject.functions
+        if flow or "stddev" in outputs:
+            encodings = encode_dataset(subject, dataset, cache=subject.cache)
+            return cls(subject, dataset, "flow" if flow else "gaussian", size, encodings)
         if not np.array_equal(one, other):
-            return cls(subject, dataset, one.shape[1], None)
+            return cls(subject, dataset, "implicit", size, None)
         parts = (dataset.split(split).images for split in SPLITS)
         codes = [subject.all("sample_posterior", images=part, seed=0)["z"] for part in parts]
         mean = np.concatenate(codes)
-        return cls(subject, dataset, mean.shape[1], Encodings(mean, np.zeros_like(mean)))
-
-    @property
-    def posterior(self) -> str:
-        """What q(z|x) was found to be: "gaussian", "deterministic" or "draws"."""
-        if self.encodings is None:
-            return "draws"
-        return "gaussian" if self.encodings.stddev.any() else "deterministic"
+        encodings = Encodings(mean, np.zeros_like(mean))
+        return cls(subject, dataset, "deterministic", size, encodings)
 
     def blocks(self, count: int, seed: int) -> Iterator[np.ndarray]:
         """Blocks `[B, D]` of independent draws of q(z), `count` in all: an example by chance, then
-        its q(z|x)."""
-        if self.encodings is not None:
+        its q(z|x).
+
+        Gaussian and deterministic codes come from the encodings; of others each draw is a run of
+        the encoder, with a seed of its own.
+        """
+        if self.posterior in ("gaussian", "deterministic"):
             yield from draw_aggregate(self.encodings, count, seed)
             return
         generator = np.random.default_rng(seed)
         total = sum(len(self.dataset.split(split)) for split in SPLITS)
         for start in range(0, count, _BLOCK):
-            images = images_at(
-                self.dataset, generator.integers(total, size=min(_BLOCK, count - start))
-            )
-            row_seed = int(generator.integers(2**31))
+            chosen = generator.integers(total, size=min(_BLOCK, count - start))
+            images, row_seed = images_at(self.dataset, chosen), int(generator.integers(2**31))
             yield self.subject.all("sample_posterior", images=images, seed=row_seed)["z"]
 
     def sampler(self, seed: int) -> Sampler:
@@ -86,11 +87,11 @@ class Aggregate:
         return draw
 
     def monte_carlo_kl(self, count: int, seed: int) -> MarginalKL | None:
-        """Algorithm 2 on `blocks(count, seed)` where q(z|x) has a density, else None."""
-        if self.posterior != "gaussian":
+        """Algorithm 2 where q(z|x) has a density to sum, else None. Of a Gaussian the samples are
+        those of `blocks(count, seed)`."""
+        if self.posterior not in ("gaussian", "flow"):
             return None
-        mean, stddev = self.encodings.mean, self.encodings.stddev
-        return marginal_kl_stream(self.blocks(count, seed), mean, stddev)
+        return monte_carlo_kl(self.subject, self.dataset, self.encodings, count, seed)
 
 
 def prior_sampler(latent_size: int, seed: int) -> Sampler:

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable, Mapping
 import keras
 import numpy as np
 import tensorflow as tf
-from scipy.stats import norm
 from tqdm import tqdm
 
 from zoo.distributions.density_models import (
@@ -27,6 +26,7 @@ from zoo.distributions.density_models import (
 )
 from zoo.errors import UsageError
 from zoo.evaluation.fitting import Fit, Sampler
+from zoo.evaluation.marginal_kl import log_normal
 
 FIT_SAMPLES = 20_000  # that EM sees, chosen: 20 for each of 1,000 components, and 500 MB at work
 _ROWS = 256  # judged at once, chosen: an LSTM keeps `[rows, D, units]`
@@ -115,7 +115,7 @@ def density_model_kl(
     terms = {name: [np.empty(0)] for name in models}
     for block in blocks:
         for z in np.split(block, range(_ROWS, len(block), _ROWS)):
-            log_p = norm.logpdf(z).sum(axis=1)
+            log_p = log_normal(z)
             for name, log_r in log_probs.items():
                 terms[name].append(np.asarray(log_r(z), np.float64) - log_p)
     results = {}

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
-from zoo.evaluation.records import Metric, Record, Settings, mean_record
+from zoo.distributions.likelihoods import LIKELIHOODS, bits_per_dim
+from zoo.errors import UsageError
+from zoo.evaluation.records import Metric, Picture, Record, Settings, mean_record
 from zoo.evaluation.subjects import Subject
+from zoo.figures import histogram, panels
+
+BOUNDS = ("elbo", "elbo_ratio_estimate")  # of which the signature gives one
 
 DEFINITIONS = {
     "elbo": "E_q(z|x) log p(x|z) - KL(q(z|x)||p(z)), one draw of z, nats per example",
@@ -19,6 +26,18 @@ DEFINITIONS = {
 }
 
 
+def bits_record(
+    name: str, bound: np.ndarray, subject: Subject, split: str, what: str
+) -> Iterator[Record]:
+    """The record of a bound of log p(x) `[N]`, nats, in bits per pixel and channel; none where the
+    likelihood is no law of grey levels, or not known to be one."""
+    likelihood = LIKELIHOODS.get(subject.likelihood)
+    if likelihood is not None and likelihood.discrete:
+        bits = bits_per_dim(bound, math.prod(subject.image_shape))
+        definition = f"-{what} in bits per pixel and channel, an upper bound; less is better"
+        yield mean_record(name, bits, split, definition, likelihood=likelihood.name)
+
+
 class Elbo(Metric):
     """ELBO, log-likelihood and KL of a split, one draw of z per example."""
 
@@ -26,16 +45,52 @@ class Elbo(Metric):
     needs = ("elbo",)
     uses = ("split", "num_samples", "seed")
 
-    def measure(self, subject: Subject, dataset: Any, settings: Settings) -> Iterator[Record]:
-        """Yields one record for each output of the signature."""
+    def check(self, subject: Subject, dataset: Any, settings: Settings) -> None:
+        """See the base."""
+        super().check(subject, dataset, settings)
+        dataset.split(settings.split)
+        if not any(subject.gives("elbo", bound) for bound in BOUNDS):
+            given = ", ".join(subject.functions["elbo"].structured_outputs)
+            raise UsageError(
+                f"{subject.name}: its elbo gives {given}; expected {' or '.join(BOUNDS)}"
+            )
+
+    def measure(
+        self, subject: Subject, dataset: Any, settings: Settings
+    ) -> Iterator[Record | Picture]:
+        """Yields one record for each output of the signature, and bits per dimension where they
+        are defined."""
         images = dataset.split(settings.split).images
         images = images[: settings.count(len(images), len(images))]
-        outputs = subject.all("elbo", seed=settings.seed, images=images)
+        parts = []
+        with tqdm(desc="ELBO", unit=" images", total=len(images), delay=2) as bar:
+            for batch in subject.batches("elbo", seed=settings.seed, images=images):
+                parts.append({name: batch[name] for name in DEFINITIONS if name in batch})
+                bar.update(len(next(iter(batch.values()))))
+        outputs = {
+            name: np.concatenate([part[name] for part in parts]).astype(np.float64)
+            for name in parts[0]
+        }
         for name, values in outputs.items():
             yield mean_record(
                 name,
-                values.astype(np.float64),
+                values,
                 settings.split,
                 DEFINITIONS[name],
                 bound_status=subject.bound_status,
             )
+        if "elbo" in outputs:
+            yield from bits_record("bits_per_dim", outputs["elbo"], subject, settings.split, "ELBO")
+        yield Picture(
+            "histogram",
+            f"The {len(images)} {settings.split} images by bound, log-likelihood and KL, nats per "
+            "example; the outermost bins hold what lies beyond.",
+            _histograms(outputs),
+        )
+
+
+def _histograms(outputs: dict[str, np.ndarray]) -> Any:
+    figure, axes = panels(len(outputs), 3, (3.2, 2.4))
+    for axis, (name, values) in zip(axes, outputs.items(), strict=True):
+        histogram(axis, {name: values}, f"{name}, nats")
+    return figure

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from zoo.errors import UsageError
 from zoo.evaluation.subjects import Subject
@@ -19,10 +20,24 @@ SPLITS = ("train", "validation")  # the aggregate posterior is taken over both [
 
 @dataclasses.dataclass(frozen=True)
 class Encodings:
-    """Diagonal Gaussian posteriors of N examples: `mean` and `stddev`, float32 `[N, D]`."""
+    """Diagonal Gaussian posteriors of N examples: `mean` and `stddev`, float32 `[N, D]`.
+
+    With `flow` these are the Gaussians that a flow, shared by all examples, carries to codes; the
+    signature `to_base` inverts it.
+    """
 
     mean: np.ndarray
     stddev: np.ndarray
+    flow: bool = False
+
+
+def check_encodings(subject: Subject, dataset: Any, splits: Sequence[str] = SPLITS) -> None:
+    """Raises `UsageError`, naming what is missing, where `encode_dataset` would not do."""
+    subject.require("encode")
+    for split in splits:
+        dataset.split(split)
+    if not subject.gives("encode", "stddev"):
+        _parameters(subject, subject.functions["encode"].structured_outputs)
 
 
 def encode_dataset(
@@ -31,30 +46,29 @@ def encode_dataset(
     """Encodes the splits of a data set, in order.
 
     Args:
-        subject: needs the signature `encode` with `mean` and `stddev`.
+        subject: needs the signature `encode` with `mean` and `stddev`, or with `base_mean` and
+            `base_stddev` beside the signature `to_base`.
         dataset: an `ImageDataset`.
         splits: whose examples.
         cache: an .npz that is used if it is of this step, these data and splits, and else written.
 
     Raises:
-        UsageError: the posterior has no mean and standard deviation.
+        UsageError: a split is missing, or the posterior is no Gaussian and none carried through a
+            flow that all images share.
     """
     key = f"{subject.step} {dataset.fingerprint} {','.join(splits)}"
     cached = _read(cache, key)
     if cached is not None:
         return cached
+    images = [dataset.split(split).images for split in splits]
     parts = []
-    for split in splits:
-        outputs = subject.all("encode", images=dataset.split(split).images)
-        if "stddev" not in outputs:
-            raise UsageError(
-                f"{subject.name}: its encode gives {', '.join(outputs)}; expected mean and stddev "
-                "of a Gaussian posterior"
-            )
-        parts.append(outputs)
-    encodings = Encodings(
-        *(np.concatenate([p[name] for p in parts]) for name in ("mean", "stddev"))
-    )
+    with tqdm(desc="encoding", unit=" images", total=sum(map(len, images)), delay=2) as bar:
+        for batch in (b for part in images for b in subject.batches("encode", images=part)):
+            names = _parameters(subject, batch)
+            parts.append([batch[name] for name in names])
+            bar.update(len(parts[-1][0]))
+    mean, stddev = (np.concatenate(part) for part in zip(*parts, strict=True))
+    encodings = Encodings(mean, stddev, flow=names[0] == "base_mean")
     if cache is not None:
         with atomic_file(cache) as temporary:
             np.savez(temporary, key=key, **dataclasses.asdict(encodings))
@@ -73,11 +87,32 @@ def images_at(dataset: Any, index: np.ndarray, splits: Sequence[str] = SPLITS) -
     return images
 
 
+def _parameters(subject: Subject, outputs: Any) -> tuple[str, str]:
+    """The names of mean and standard deviation among the outputs of `encode`."""
+    for names in (("mean", "stddev"), ("base_mean", "base_stddev")):
+        if set(names) <= set(outputs):
+            break
+    else:
+        raise UsageError(
+            f"{subject.name}: its encode gives {', '.join(outputs)}; expected mean and stddev "
+            "of a Gaussian posterior"
+        )
+    if names[0] == "base_mean" and "to_base" not in subject.functions:
+        raise UsageError(
+            f"{subject.name}: its posterior carries a Gaussian through a flow, and it has no "
+            "signature 'to_base', which a flow that depends on the image (flow_context) cannot "
+            "have: every pair of a code and an image would be an inversion of its own"
+        )
+    return names
+
+
 def _read(cache: Path | None, key: str) -> Encodings | None:
     if cache is None or not cache.exists():
         return None
     try:
         with cache.open("rb") as raw, np.load(raw) as file:  # NumPy leaves a bad file open
-            return Encodings(file["mean"], file["stddev"]) if str(file["key"]) == key else None
+            if str(file["key"]) != key:
+                return None
+            return Encodings(file["mean"], file["stddev"], bool(file["flow"]))
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
         return None  # a damaged cache is made again

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from zoo.evaluation.density_model import DensityModelKL
 from zoo.evaluation.density_ratio import DensityRatioKL
 from zoo.evaluation.marginal_kl import MarginalKL
+from zoo.figures import panels
 
 _VALUE, _REFERENCE, _BOUND = "tab:blue", "tab:orange", "0.4"
 
 
 def curve(result: DensityRatioKL, reference: MarginalKL | None) -> Figure:
     """The estimates of Algorithm 3 over the updates of its critic."""
-    figure, axis = _axis()
+    figure, (axis,) = panels(1, 1, (6, 3.4))
     points = (*result.curve, result)
     steps = [point.steps for point in points]
     axis.plot(steps, [p.value for p in points], color=_VALUE, label="density ratio: mean logit")
@@ -28,33 +28,25 @@ def curve(result: DensityRatioKL, reference: MarginalKL | None) -> Figure:
         label="Donsker-Varadhan",
     )
     _levels(axis.axhline, reference)
-    axis.set_xlabel("updates of the classifier")
-    axis.set_ylabel("nats")
+    axis.set_xlabel("updates of the classifier", fontsize=9)
+    axis.set_ylabel("nats", fontsize=9)
     axis.legend(fontsize=8)
     return figure
 
 
 def bars(values: Mapping[str, DensityModelKL], reference: MarginalKL | None) -> Figure:
     """The lower bounds of Algorithm 4."""
-    figure, axis = _axis()
+    figure, (axis,) = panels(1, 1, (6, 3.4))
     for name, result in values.items():
         bar = axis.barh(name, result.value, xerr=result.standard_error, color=_VALUE)
         axis.bar_label(bar, fmt="%.4g", padding=4, fontsize=8)
     axis.margins(x=0.12)
     axis.invert_yaxis()
     _levels(axis.axvline, reference)
-    axis.set_xlabel("nats")
+    axis.set_xlabel("nats", fontsize=9)
     if reference is not None:
         axis.legend(fontsize=8, loc="lower left")
     return figure
-
-
-def _axis() -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(6, 3.6), layout="constrained")
-    axis = figure.subplots()
-    axis.grid(alpha=0.3)
-    axis.set_axisbelow(True)
-    return figure, axis
 
 
 def _levels(line: Callable[..., Any], reference: MarginalKL | None) -> None:

@@ -1,7 +1,9 @@
 """KL(q(z)||p(z)) of a model's aggregate posterior by networks that are trained to tell it.
 
-They need draws of q(z|x) only, hence measure implicit and deterministic posteriors too. Where
-q(z|x) is a Gaussian the values stand beside Algorithm 2's, which is unbiased, and its bounds.
+They need draws of q(z|x) only, hence measure implicit and deterministic posteriors too. (Of a
+deterministic one q(z) is N points and its KL infinite: the values then tell of the smoothness of
+the networks.) Where q(z|x) is a Gaussian, through a flow or not, Algorithm 2's value and its bounds
+stand beside them.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ class DensityRatioKLMetric(_LearnedKL):
     def measure(
         self, subject: Subject, dataset: Any, settings: Settings
     ) -> Iterator[Record | Picture]:
-        """Yields the mean logit, the Donsker-Varadhan value and, where q(z|x) is a Gaussian, the
+        """Yields the mean logit, the Donsker-Varadhan value and, where Algorithm 2 applies, its
         bounds."""
         aggregate = Aggregate.of(subject, dataset)
         count = settings.count(DEFAULT_SAMPLES)
@@ -122,8 +124,8 @@ class DensityModelKLMetric(_LearnedKL):
     def measure(
         self, subject: Subject, dataset: Any, settings: Settings
     ) -> Iterator[Record | Picture]:
-        """Yields a lower bound of the marginal KL by each model and, where q(z|x) is a Gaussian,
-        the bounds."""
+        """Yields a lower bound of the marginal KL by each model and, where Algorithm 2 applies,
+        its bounds."""
         aggregate = Aggregate.of(subject, dataset)
         count = settings.count(DEFAULT_SAMPLES)
         steps = settings.train_steps or self.default_steps
@@ -138,7 +140,7 @@ class DensityModelKLMetric(_LearnedKL):
             )
             for name in _MODEL_NAMES
         }
-        # The very samples of Algorithm 2, so that their noise is common to all values.
+        # Where q(z|x) is a Gaussian, the very samples of Algorithm 2: their noise is common then.
         values = density_model_kl(models, aggregate.blocks(count, settings.seed))
         reference = aggregate.monte_carlo_kl(count, settings.seed)
         for name, result in values.items():

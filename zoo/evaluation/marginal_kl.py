@@ -75,7 +75,7 @@ def marginal_kl_stream(
     *,
     conditional_kl: np.ndarray | None = None,
     block_bytes: int = _BLOCK_BYTES,
-    progress: bool = False,
+    total: int | None = None,
 ) -> MarginalKL:
     """Algorithm 2 on a stream of samples, of each of which only one number is kept.
 
@@ -86,7 +86,7 @@ def marginal_kl_stream(
         stddev: [N, D], posterior standard deviations.
         conditional_kl: [N], KL(q(z|x_n) || p(z)) or unbiased estimates; needed with `FlowSamples`.
         block_bytes: bound of each large working array.
-        progress: show a bar on stderr.
+        total: samples to come, for a bar on stderr where it takes longer; None for no bar.
 
     Raises:
         UsageError: shapes disagree, a value is not finite, a standard deviation is not positive,
@@ -99,10 +99,11 @@ def marginal_kl_stream(
     if kl.shape != (n,) or not np.isfinite(kl).all():
         raise UsageError(f"conditional_kl has shape {kl.shape} or NaN: expected numbers, ({n},)")
     terms = [np.empty(0)]
-    with tqdm(desc="marginal KL", unit=" samples", disable=not progress) as bar:
+    bar = tqdm(desc="marginal KL", unit=" samples", total=total, delay=2, disable=total is None)
+    with bar:
         for z, base, log_det in _gather(blocks, block_bytes // (32 * d), not closed_form):
             log_q = log_aggregate_posterior(base, mean, stddev, block_bytes=block_bytes)
-            terms.append(log_q + log_det - _log_prior(z))
+            terms.append(log_q + log_det - log_normal(z))
             bar.update(len(z))
     log_ratio = np.concatenate(terms)
     if len(log_ratio) < 2 or not np.isfinite(log_ratio).all():
@@ -132,6 +133,16 @@ def gaussian_kl(mean: np.ndarray, stddev: np.ndarray) -> np.ndarray:
     return kl
 
 
+def log_normal(
+    z: np.ndarray, mean: np.ndarray | float = 0.0, stddev: np.ndarray | float = 1.0
+) -> np.ndarray:
+    """log N(z_m; mean_m, diag stddev_m^2) `[M]` of codes `[M, D]`, float64, nats; of the prior by
+    default."""
+    z, stddev = np.asarray(z, np.float64), np.asarray(stddev, np.float64)
+    terms = np.square((z - mean) / stddev) + 2 * np.log(stddev)
+    return -0.5 * (terms.sum(axis=1) + z.shape[1] * _LOG_2PI)
+
+
 def low_posterior(z: np.ndarray, log_q: np.ndarray, count: int, score: str = "log_q") -> np.ndarray:
     """Indices [count] of the samples least likely under q(z), lowest first (Algorithm 1 [D]).
 
@@ -150,7 +161,7 @@ def low_posterior(z: np.ndarray, log_q: np.ndarray, count: int, score: str = "lo
     if not 1 <= count <= len(z):
         raise UsageError(f"count={count} is not accepted: expected 1 to {len(z)}, the samples")
     if score == "log_q_minus_log_p":
-        log_q = log_q - _log_prior(z)
+        log_q = log_q - log_normal(z)
     elif score != "log_q":
         raise UsageError(f"score={score!r} is not accepted: expected log_q or log_q_minus_log_p")
     return np.argsort(log_q, kind="stable")[:count]
@@ -191,7 +202,8 @@ def log_aggregate_posterior(
     d, centre = z.shape[1], mean.mean(axis=0, dtype=np.float64)  # least cancellation about it
     rows = max(1, min(2**16, block_bytes // (8 * (2 * d + 1))))
     features, log_q = np.ones((min(rows, len(z)), 2 * d + 1)), np.empty(len(z))
-    with tqdm(total=len(z), desc="log q(z)", unit=" samples", disable=not progress) as bar:
+    bar = tqdm(total=len(z), desc="log q(z)", unit=" samples", delay=2, disable=not progress)
+    with bar:
         for start in range(0, len(z), rows):
             block = z[start : start + rows]
             left = features[: len(block)]
@@ -274,10 +286,6 @@ def _gather(
             pending, count = [], 0
     if pending:
         yield tuple(map(np.concatenate, zip(*pending, strict=True)))
-
-
-def _log_prior(z: np.ndarray) -> np.ndarray:
-    return -0.5 * (np.einsum("md,md->m", z, z, dtype=np.float64) + z.shape[1] * _LOG_2PI)
 
 
 def _posterior(mean: np.ndarray, stddev: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -23,7 +23,7 @@ from zoo.evaluation.similarity import checked_images, checked_pair
 _EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003 [F]
 _WINDOW, _DEVIATION = 11, 1.5
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-_LEAST_SIDE = 2 ** (len(_EXPONENTS) - 1)  # of which one pixel remains at the last scale
+LEAST_SIDE = 2 ** (len(_EXPONENTS) - 1)  # of which one pixel remains at the last scale
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,8 +159,8 @@ def _band(size: int, window: int) -> np.ndarray:
 
 
 def _check_side(images: np.ndarray) -> None:
-    if min(images.shape[1:3]) < _LEAST_SIDE:
+    if min(images.shape[1:3]) < LEAST_SIDE:
         raise UsageError(
             f"images of {images.shape[1]} x {images.shape[2]} pixels have no MS-SSIM of "
-            f"{len(_EXPONENTS)} scales: expected at least {_LEAST_SIDE} x {_LEAST_SIDE}"
+            f"{len(_EXPONENTS)} scales: expected at least {LEAST_SIDE} x {LEAST_SIDE}"
         )

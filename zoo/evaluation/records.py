@@ -22,6 +22,8 @@ class Settings:
         classifier: what gives classes and features to the metrics that need them; see
             `zoo.evaluation.classifiers`.
         train_steps: updates of a network that a metric trains; None for each metric's own default.
+        draws: draws of q(z|x) per image for a metric that takes several; None for its own default.
+        score: what ranks low-posterior samples; see `zoo.evaluation.marginal_kl.low_posterior`.
     """
 
     split: str = "test"
@@ -29,6 +31,8 @@ class Settings:
     seed: int = 0
     classifier: str | None = None
     train_steps: int | None = None
+    draws: int | None = None
+    score: str = "log_q"
 
     def count(self, default: int, available: int | None = None) -> int:
         """How many to use: as set, else `default`, at most `available`."""

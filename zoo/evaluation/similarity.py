@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from zoo.errors import UsageError
 
-_SSIM_WINDOW = 11
+SSIM_WINDOW = 11
 
 
 def mean_squared_error(images: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
@@ -42,12 +42,12 @@ def ssim(images: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
         float32 [N], at most 1.
     """
     images, reconstructions = checked_pair(images, reconstructions)
-    if min(images.shape[1:3]) < _SSIM_WINDOW:
+    if min(images.shape[1:3]) < SSIM_WINDOW:
         raise UsageError(
             f"images of {images.shape[1]} x {images.shape[2]} pixels have no SSIM: expected at "
-            f"least {_SSIM_WINDOW} x {_SSIM_WINDOW}"
+            f"least {SSIM_WINDOW} x {SSIM_WINDOW}"
         )
-    return tf.image.ssim(images, reconstructions, max_val=1.0, filter_size=_SSIM_WINDOW).numpy()
+    return tf.image.ssim(images, reconstructions, max_val=1.0, filter_size=SSIM_WINDOW).numpy()
 
 
 def checked_pair(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -19,6 +19,8 @@ from zoo.noise import row_seeds
 from zoo.run import Run
 from zoo.signatures import require, signature_functions
 
+SIGNATURES = ("decode", "encode", "sample_posterior", "sample", "elbo", "to_base")
+
 
 class Subject:
     """A model behind its signatures, always in inference mode.
@@ -29,7 +31,14 @@ class Subject:
         bound_status: see `zoo.models.inference.Matching`.
         step: of the checkpoint; None where it is unknown.
         cache: file for the encodings of the data; None for none.
+        likelihood: key in `zoo.distributions.likelihoods.LIKELIHOODS`; None where it is unknown or
+            there is none.
+
+    Attributes:
+        batch_size: rows a call of a signature; no result depends on it.
     """
+
+    batch_size = 250
 
     def __init__(
         self,
@@ -38,9 +47,11 @@ class Subject:
         bound_status: str,
         step: int | None,
         cache: Path | None = None,
+        likelihood: str | None = None,
     ):
         self.name, self.functions = name, functions
         self.bound_status, self.step, self.cache = bound_status, step, cache
+        self.likelihood = likelihood
 
     @classmethod
     def of_run(cls, run: Run) -> Subject:
@@ -53,11 +64,13 @@ class Subject:
             model.bound_status,
             int(model.step.numpy()),
             run.path / "encodings.npz",
+            model.config.likelihood,
         )
 
     @classmethod
     def of_saved_model(cls, folder: str | Path) -> Subject:
-        """A SavedModel; its card, where it has one, tells the step and the status of its bound.
+        """A SavedModel; its card, where it has one, tells the step, the status of its bound and the
+        likelihood.
 
         Raises:
             UsageError: it is no SavedModel, or has none of the signatures.
@@ -69,52 +82,91 @@ class Subject:
             loaded = tf.saved_model.load(str(folder))
         except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
             raise UsageError(f"{folder} cannot be loaded as a SavedModel: {error}") from None
-        functions = {n: f for n, f in loaded.signatures.items() if n != "serving_default"}
-        if "decode" not in functions:
+        functions = {n: f for n, f in loaded.signatures.items() if n in SIGNATURES}
+        if not functions:
             names = ", ".join(loaded.signatures) or "none"
-            raise UsageError(f"{folder} has no signature 'decode'; it has {names}")
-        functions["decode"].keep_alive = loaded  # the signatures hold their variables weakly
+            raise UsageError(
+                f"{folder} has none of the signatures {', '.join(SIGNATURES)}; it has {names}"
+            )
+        for function in functions.values():
+            function.keep_alive = loaded  # the signatures hold their variables weakly
         card_file = folder / "assets" / "model_card.json"
         card = read_json(card_file) if card_file.exists() else {}
         status = card.get("bound_status", "estimate" if "elbo" in functions else "not_available")
-        return cls(str(folder), functions, status, card.get("step"))
+        return cls(
+            str(folder), functions, status, card.get("step"), likelihood=card.get("likelihood")
+        )
 
     @functools.cached_property
     def latent_size(self) -> int:
-        """D, from the input of `decode`."""
-        return self._inputs("decode")["z"][1]
+        """D, as the signatures state it.
+
+        Raises:
+            UsageError: none of them does.
+        """
+        return self._stated("z", 2)[0]
 
     @functools.cached_property
     def image_shape(self) -> tuple[int, int, int]:
-        """(H, W, C), from the output of `decode`."""
-        return tuple(self.functions["decode"].structured_outputs["images"].shape[1:])
+        """(H, W, C), as the signatures state it.
 
-    def _inputs(self, signature: str) -> dict[str, tf.TensorShape]:
-        positional, named = self.functions[signature].structured_input_signature
-        return {s.name: s.shape for s in (*positional, *named.values())}
+        Raises:
+            UsageError: none of them does.
+        """
+        return self._stated("images", 4)
+
+    def _stated(self, tensor: str, rank: int) -> tuple[int, ...]:
+        """The shape of one row of `tensor` in the first signature that states it in full."""
+        for name in filter(self.functions.__contains__, SIGNATURES):
+            function = self.functions[name]
+            positional, named = function.structured_input_signature
+            inputs = {**{spec.name: spec for spec in positional}, **named}
+            for tensors in (inputs, function.structured_outputs):
+                shape = tensors[tensor].shape if tensor in tensors else tf.TensorShape(None)
+                if shape.rank == rank and None not in shape[1:]:
+                    return tuple(shape[1:])
+        raise UsageError(
+            f"{self.name}: no signature states the shape of `{tensor}`: expected one with all "
+            "dimensions but the first"
+        )
 
     def require(self, *signatures: str) -> None:
         """Raises `UsageError` where one of these signatures is missing."""
         for signature in signatures:
             require(self.functions, signature, self.name)
 
+    def gives(self, signature: str, *outputs: str) -> bool:
+        """Whether a signature that it has gives these outputs, as far as it states them."""
+        stated = getattr(self.functions[signature], "structured_outputs", None)
+        return stated is None or set(outputs) <= set(stated)
+
     def batches(
-        self, signature: str, batch_size: int = 250, seed: int | None = None, **inputs: np.ndarray
+        self,
+        signature: str,
+        batch_size: int | None = None,
+        seed: int | None = None,
+        first_row: int = 0,
+        **inputs: np.ndarray,
     ) -> Iterator[dict[str, np.ndarray]]:
         """Calls a signature batch by batch.
 
         Args:
             signature: its name.
-            batch_size: rows a call; no result depends on it.
-            seed: of the evaluation; row `i` gets the `i`-th of its seeds. Leave it out where the
-                signature takes none.
+            batch_size: rows a call; the subject's own by default.
+            seed: of the evaluation; row `i` gets the seed number `first_row + i`. Leave it out
+                where the signature takes none.
+            first_row: see `seed`.
             **inputs: arrays with one row per example; uint8 images become floats in [0, 1]. The one
                 input `count` stands for rows that have a seed only.
 
         Yields:
             NumPy outputs of each batch, in order.
+
+        Raises:
+            UsageError: there is no such signature, or it gives a value that is not finite.
         """
         self.require(signature)
+        batch_size = batch_size or self.batch_size
         function = self.functions[signature]
         count = inputs.pop("count", None)
         total = count if count is not None else len(next(iter(inputs.values())))
@@ -122,9 +174,16 @@ class Subject:
             stop = min(start + batch_size, total)
             feed = {name: _floats(values[start:stop]) for name, values in inputs.items()}
             if seed is not None:
-                feed["seed"] = row_seeds(seed, start, stop - start)
+                feed["seed"] = row_seeds(seed, first_row + start, stop - start)
             outputs = function(**{name: tf.constant(value) for name, value in feed.items()})
-            yield {name: value.numpy() for name, value in outputs.items()}
+            outputs = {name: value.numpy() for name, value in outputs.items()}
+            for name, values in outputs.items():
+                if not np.isfinite(values).all():
+                    raise UsageError(
+                        f"{self.name}: its {signature} gives {name} that are not finite: expected "
+                        "finite numbers"
+                    )
+            yield outputs
 
     def all(self, signature: str, **arguments: Any) -> dict[str, np.ndarray]:
         """`batches`, concatenated."""

@@ -176,7 +176,8 @@ class LatentVariableModel(keras.Model):
         return self.observation.parameters(self.decoder(z, training=False))
 
     def encode(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The point code `z [N, D]`; `mean` and `stddev` where the posterior has them."""
+        """The point code `z [N, D]`; `mean` and `stddev` where the posterior has them, `base_mean`
+        and `base_stddev` where it carries such a Gaussian through a flow."""
         q = self.posterior(images)
         return {"z": q.point(), **q.moments()}
 
@@ -187,6 +188,13 @@ class LatentVariableModel(keras.Model):
     def sample_posterior(self, images: tf.Tensor, noise: Noise) -> dict[str, tf.Tensor]:
         """`z [N, D]`, a draw of q(z|x)."""
         return {"z": self.draw_posterior(self.posterior(images), noise)}
+
+    def to_base(self, z: tf.Tensor) -> dict[str, tf.Tensor]:
+        """`base [N, D]`, the codes carried back through the flow that all images share, and
+        `log_det [N]`, log|det d base / d z|: log q(z|x) = log N(base; base_mean, base_stddev) +
+        log_det."""
+        base, log_det = self.encoder.head.to_base(z)
+        return {"base": base, "log_det": log_det}
 
     def sample(self, noise: Noise) -> dict[str, tf.Tensor]:
         """`z` from the prior and the `images` it decodes to."""
@@ -221,6 +229,9 @@ class LatentVariableModel(keras.Model):
         """The signatures of the export that this model can honour."""
         if "encoder" not in self.players:
             return ("decode", "sample")
-        names = ("decode", "encode", "sample_posterior", "sample")
-        bounded = self.has_elbo and self.bound_status != "not_available"
-        return (*names, "elbo") if bounded else names
+        names = ["decode", "encode", "sample_posterior", "sample"]
+        if self.has_elbo and self.bound_status != "not_available":
+            names.append("elbo")
+        if self.config.posterior == "real_nvp" and not self.config.flow_context:
+            names.append("to_base")
+        return tuple(names)

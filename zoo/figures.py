@@ -1,0 +1,57 @@
+"""Figures without a screen: matplotlib's objects themselves, no pyplot and no state of its own."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+BINS = 40  # chosen
+
+
+def panels(count: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[Any]]:
+    """A figure of `count` axes, `columns` a row, each of `size` inches."""
+    rows = -(-count // columns)
+    figure = Figure(figsize=(size[0] * min(columns, count), size[1] * rows), layout="constrained")
+    axes = figure.subplots(rows, min(columns, count), squeeze=False).flat
+    for axis in axes[count:]:
+        axis.set_visible(False)
+    for axis in axes[:count]:
+        axis.tick_params(labelsize=8)
+    return figure, list(axes[:count])
+
+
+def histogram(axis: Any, groups: Mapping[str, np.ndarray], label: str) -> None:
+    """Densities of one or several groups of values `[N]` over common bins.
+
+    The outermost thousandths of all values share the outermost bins: a few extreme values would
+    leave nothing to see of the rest.
+    """
+    low, high = np.quantile(np.concatenate(list(groups.values())), (0.001, 0.999))
+    edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
+    outlined = {"histtype": "step", "linewidth": 1.5} if len(groups) > 1 else {"alpha": 0.6}
+    for name, values in groups.items():
+        axis.hist(np.clip(values, low, high), edges, density=True, label=name, **outlined)
+    axis.set_xlabel(label, fontsize=9)
+    axis.set_yticks([])
+    if len(groups) > 1:
+        axis.legend(fontsize=8)
+
+
+def show_pixels(axis: Any, pixels: np.ndarray, title: str) -> None:
+    """uint8 pixels `[H, W, C]` with a title and without ticks."""
+    gray = pixels.shape[-1] == 1
+    axis.imshow(pixels[..., 0] if gray else pixels, cmap="gray", vmin=0, vmax=255)
+    axis.set_title(title, fontsize=10)
+    axis.set_axis_off()
+
+
+def svg(figure: Figure) -> str:
+    """The `<svg>` element of a figure."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg")
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]

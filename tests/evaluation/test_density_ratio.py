@@ -11,7 +11,7 @@ from scipy.stats import norm
 from zoo.errors import UsageError
 from zoo.evaluation.density_ratio import CURVE_SAMPLES, DensityRatio, RatioOptions, estimate
 
-SMALL = RatioOptions(width=0.032, learning_rate=3e-3)
+SMALL = RatioOptions(units=32, learning_rate=3e-3)
 
 
 class Normal:
@@ -116,8 +116,8 @@ def test_training_in_parts_is_training_at_once(change):
     assert not np.allclose(weights(whole)[0], weights(other)[0], atol=1e-3)
 
 
-def test_layers_and_width():
-    options = RatioOptions(hidden_layers=5, width=0.01)
+def test_layers_and_units():
+    options = RatioOptions(hidden_layers=5, units=10)
     shapes = [w.shape for w in weights(ratio(options))]
     kernels = [(2, 10), *[(10, 10)] * 4, (10, 1)]
     assert shapes == [shape for k in kernels for shape in (k, k[1:])]
@@ -155,7 +155,7 @@ def test_penalty_holds_the_slope_at_one():
         ({"learning_rate": -1.0}, "learning_rate=-1.0 is not accepted: expected above 0"),
         ({"activation_noise": -0.1}, "activation_noise=-0.1 is not accepted: expected 0 or more"),
         ({"dropout": 1.0}, "dropout=1.0 is not accepted: expected below 1"),
-        ({"width": math.nan}, "width=nan is not accepted"),
+        ({"learning_rate": math.nan}, "learning_rate=nan is not accepted"),
     ],
 )
 def test_options_out_of_range(change, message):

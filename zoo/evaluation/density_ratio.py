@@ -37,7 +37,7 @@ class RatioOptions:
 
     Attributes:
         hidden_layers: three, those of the models' code critic [P]; the tables' numbers are lost.
-        width: multiplier of the 1,000 units of each (chosen [C]).
+        units: of each hidden layer (chosen [C]).
         learning_rate: of Adam with beta 0.5 and 0.9; 5e-4 or 1e-4 in Table 2 [P].
         activation_noise: standard deviation of Gaussian noise on the hidden layers in training; 0.1
             where the tables say yes (chosen [C]).
@@ -52,7 +52,7 @@ class RatioOptions:
     """
 
     hidden_layers: int = 3
-    width: float = 1.0
+    units: int = 1000
     learning_rate: float = 5e-4
     activation_noise: float = 0.0
     dropout: float = 0.0
@@ -60,7 +60,7 @@ class RatioOptions:
     batch_size: int = 64
 
     def __post_init__(self):
-        positive = ("hidden_layers", "width", "learning_rate", "batch_size")
+        positive = ("hidden_layers", "units", "learning_rate", "batch_size")
         for name, value in dataclasses.asdict(self).items():
             if not (value > 0 if name in positive else value >= 0):
                 least = "above 0" if name in positive else "0 or more"
@@ -124,7 +124,12 @@ class DensityRatio:
         self._draw_q, self._draw_p, self._options, self._seed = draw_q, draw_p, options, seed
         keras.utils.set_random_seed(seed)
         self.critic = CodeCritic(
-            size, options.width, options.hidden_layers, options.activation_noise, options.dropout
+            size,
+            options.units,
+            1.0,
+            options.hidden_layers,
+            options.activation_noise,
+            options.dropout,
         )
         # Counted in the graph, where the number of updates of a `Fit` is not known.
         self._draws = tf.Variable(0, trainable=False)

@@ -38,14 +38,15 @@ class ImageCritic(keras.Model):
 
 
 class CodeCritic(keras.Model):
-    """Codes `[N, D]` -> logit `[N]`, in the models positive for "prior".
+    """Codes `[N, D]` -> logit `[N]`, in the models positive for "prior": an MLP.
 
     No batch norm, with which two reproductions failed (paper.md section 4 [F:S4, S5]).
 
     Args:
         latent_size: D.
-        width: multiplier of the 1,000 units [P] of each hidden layer.
-        hidden_layers: three [P].
+        units: of each hidden layer; 1,000 in the paper [P].
+        width: multiplier of the units.
+        hidden_layers: three in the paper [P].
         activation_noise: standard deviation of the Gaussian noise that training adds to each hidden
             layer.
         dropout: share of each hidden layer that training drops.
@@ -54,13 +55,14 @@ class CodeCritic(keras.Model):
     def __init__(
         self,
         latent_size: int,
+        units: int,
         width: float,
         hidden_layers: int = 3,
         activation_noise: float = 0.0,
         dropout: float = 0.0,
     ):
         super().__init__(name="code_critic")
-        units = layers.scaled(1000, width)
+        units = layers.scaled(units, width)
         stack = [keras.Input((latent_size,))]
         for _ in range(hidden_layers):
             stack += [layers.dense(units), layers.leaky_relu()]

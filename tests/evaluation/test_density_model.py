@@ -122,5 +122,6 @@ def test_fits_are_repeatable(monkeypatch):
 def test_guards():
     with pytest.raises(UsageError, match="'vae' is not known: expected gmm_10, .*, maf, lstm"):
         fit_density_model("vae", gaussian(0), 3)
-    with pytest.raises(UsageError, match="1 samples are too few"):
-        density_model_kl({"it": flow(3)}, [np.zeros((1, 3))])
+    for z, message in ((np.zeros((1, 3)), "it: 1 samples"), (np.full((2, 3), np.nan), "finite")):
+        with pytest.raises(UsageError, match=message):
+            density_model_kl({"it": flow(3)}, [z])

@@ -166,6 +166,10 @@ def test_options_out_of_range(change, message):
 def test_guards():
     with pytest.raises(UsageError, match="1 samples are too few"):
         ratio().estimate(1)
+    broken = ratio()
+    broken.critic.stack.layers[-1].bias.assign([math.nan])
+    with pytest.raises(UsageError, match="the logit is not finite after 0 updates"):
+        broken.estimate(2)
     nan = DensityRatio(lambda n: np.full((n, 1), np.nan, np.float32), Normal(), 1, SMALL)
     with pytest.raises(UsageError, match="not finite after 2 updates"):
         nan.train(2)

@@ -109,7 +109,7 @@ def density_model_kl(
         blocks: z `[B, D]` of q that no fit saw, of any and varying B, at least two in all.
 
     Raises:
-        UsageError: there are fewer than two samples.
+        UsageError: there are fewer than two samples, or a density is not finite on one.
     """
     log_probs = {name: _log_prob(model) for name, model in models.items()}
     terms = {name: [np.empty(0)] for name in models}
@@ -122,8 +122,8 @@ def density_model_kl(
     for name, parts in terms.items():
         log_ratio = np.concatenate(parts)
         m = len(log_ratio)
-        if m < 2:
-            raise UsageError(f"{m} samples are too few: expected at least 2")
+        if m < 2 or not np.isfinite(log_ratio).all():
+            raise UsageError(f"{name}: {m} samples: expected at least 2, and log r finite on all")
         error = float(log_ratio.std(ddof=1) / math.sqrt(m))
         results[name] = DensityModelKL(float(log_ratio.mean()), error, m)
     return results

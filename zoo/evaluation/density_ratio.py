@@ -177,7 +177,7 @@ class DensityRatio:
         """The KL by the critic as it is, on `count` fresh draws of each side.
 
         Raises:
-            UsageError: `count` is below 2.
+            UsageError: `count` is below 2, or a logit is not finite.
         """
         if count < 2:
             raise UsageError(f"{count} samples are too few: expected at least 2")
@@ -186,6 +186,11 @@ class DensityRatio:
             np.concatenate([self.log_ratio(draw(size)) for size in sizes])
             for draw in (self._draw_q, self._draw_p)
         )
+        if not (np.isfinite(q).all() and np.isfinite(p).all()):
+            raise UsageError(
+                f"the logit is not finite after {self.steps} updates: expected a fit that "
+                "converges; try a smaller learning rate"
+            )
         ratio = np.exp(p - p.max())
         variance_q, variance_ratio = q.var(ddof=1), ratio.var(ddof=1) / ratio.mean() ** 2
         return DensityRatioKL(

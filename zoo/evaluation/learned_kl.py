@@ -12,6 +12,8 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
+from tqdm import tqdm
+
 from zoo.errors import UsageError
 from zoo.evaluation.aggregate_posterior import DEFAULT_SAMPLES, marginal_kl_records
 from zoo.evaluation.code_samplers import Aggregate, prior_sampler
@@ -138,7 +140,7 @@ class DensityModelKLMetric(_LearnedKL):
                 settings.seed,
                 progress=True,
             )
-            for name in _MODEL_NAMES
+            for name in tqdm(_MODEL_NAMES, "density models", delay=2)
         }
         # Where q(z|x) is a Gaussian, the very samples of Algorithm 2: their noise is common then.
         values = density_model_kl(models, aggregate.blocks(count, settings.seed))

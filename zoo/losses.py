@@ -56,10 +56,10 @@ def gradient_penalty(
     Gulrajani et al. 2017; two-sided.
 
     Args:
-        critic: images -> `[N]`, without anything that mixes rows.
-        real: `[N, H, W, C]`.
+        critic: images or codes -> `[N]`, without anything that mixes rows.
+        real: `[N, ...]`.
         fake: like `real`.
-        position: one number in [0, 1) per example, `[N, 1, 1, 1]`.
+        position: one number in [0, 1) per example, of the rank of `real`, `[N, 1, ...]`.
     """
     between = real + position * (fake - real)
     with tf.GradientTape() as tape:
@@ -67,5 +67,6 @@ def gradient_penalty(
         values = critic(between)
     gradient = tape.gradient(values, between)
     # The square root has no derivative at zero.
-    norm = tf.sqrt(tf.reduce_sum(tf.square(gradient), axis=[1, 2, 3]) + 1e-12)
+    axes = list(range(1, real.shape.rank))
+    norm = tf.sqrt(tf.reduce_sum(tf.square(gradient), axis=axes) + 1e-12)
     return tf.square(norm - 1.0)

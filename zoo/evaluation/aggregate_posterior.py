@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -131,37 +131,44 @@ class MarginalKLMetric(Metric):
         """Yields the marginal KL, average KL, mutual information, floor and log N."""
         encodings = encode_dataset(subject, dataset, cache=subject.cache)
         count = settings.count(DEFAULT_SAMPLES)
-        if encodings.flow:
-            subject.require("sample_posterior")
-            draws = draw_through_flow(subject, dataset, encodings, count, settings.seed)
-            conditional_kl = flow_kl(subject, dataset, encodings, settings.seed)
-        else:
-            draws, conditional_kl = draw_aggregate(encodings, count, settings.seed), None
-        result = marginal_kl_stream(
-            draws,
-            encodings.mean,
-            encodings.stddev,
-            conditional_kl=conditional_kl,
-            total=count,
-        )
-        values = dataclasses.asdict(result)
-        split = "+".join(SPLITS)
-        for name, definition in _DEFINITIONS.items():
-            over_samples = name in ("marginal_kl", "mutual_information")
-            error = {
-                "marginal_kl": result.standard_error,
-                "average_kl": result.average_kl_standard_error,
-            }.get(name)
-            yield Record(
-                name,
-                values[{"marginal_kl": "value", "marginal_kl_floor": "floor"}.get(name, name)],
-                error,
-                result.m if over_samples else result.n,
-                split,
-                definition,
-                {"samples": result.m, "examples": result.n},
-            )
+        result = monte_carlo_kl(subject, dataset, encodings, count, settings.seed)
+        yield from marginal_kl_records(result, _DEFINITIONS)
         yield Picture("bounds", _CAPTION.format(n=result.n), _bars(result))
+
+
+def monte_carlo_kl(
+    subject: Subject, dataset: Any, encodings: Encodings, count: int, seed: int
+) -> MarginalKL:
+    """Algorithm 2 on `count` draws of the posteriors of all examples."""
+    if encodings.flow:
+        subject.require("sample_posterior")
+        draws = draw_through_flow(subject, dataset, encodings, count, seed)
+        conditional_kl = flow_kl(subject, dataset, encodings, seed)
+    else:
+        draws, conditional_kl = draw_aggregate(encodings, count, seed), None
+    return marginal_kl_stream(
+        draws, encodings.mean, encodings.stddev, conditional_kl=conditional_kl, total=count
+    )
+
+
+def marginal_kl_records(result: MarginalKL, names: Iterable[str]) -> Iterator[Record]:
+    """The records of Algorithm 2 that have these names, keys of `_DEFINITIONS`."""
+    values = dataclasses.asdict(result)
+    for name in names:
+        over_samples = name in ("marginal_kl", "mutual_information")
+        error = {
+            "marginal_kl": result.standard_error,
+            "average_kl": result.average_kl_standard_error,
+        }.get(name)
+        yield Record(
+            name,
+            values[{"marginal_kl": "value", "marginal_kl_floor": "floor"}.get(name, name)],
+            error,
+            result.m if over_samples else result.n,
+            "+".join(SPLITS),
+            _DEFINITIONS[name],
+            {"samples": result.m, "examples": result.n},
+        )
 
 
 def _bars(result: MarginalKL) -> Any:

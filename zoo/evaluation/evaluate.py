@@ -19,6 +19,8 @@ METRICS = {
     "elbo": "zoo.evaluation.elbo.Elbo",
     "iwae": "zoo.evaluation.iwae.Iwae",
     "marginal_kl": "zoo.evaluation.aggregate_posterior.MarginalKLMetric",
+    "density_ratio_kl": "zoo.evaluation.learned_kl.DensityRatioKLMetric",
+    "density_model_kl": "zoo.evaluation.learned_kl.DensityModelKLMetric",
     "low_posterior": "zoo.evaluation.low_posterior.LowPosterior",
     "active_units": "zoo.evaluation.active_units.ActiveUnitsMetric",
     "reconstruction": "zoo.evaluation.reconstruction.Reconstruction",

@@ -126,7 +126,7 @@ class LatentVariableModel(keras.Model):
             "encoder": lambda: Encoder(family.encoder_trunk(shape, width), self._posterior_head()),
             "decoder": lambda: family.decoder(size, shape, channels, width),
             "image_critic": lambda: ImageCritic(family, shape, width, self.critic_batch_norm),
-            "code_critic": lambda: CodeCritic(size, width),
+            "code_critic": lambda: CodeCritic(size, 1000, width),
             "joint_critic": lambda: JointCritic(family, shape, size, width),
         }
         for player in self.players:

@@ -38,17 +38,38 @@ class ImageCritic(keras.Model):
 
 
 class CodeCritic(keras.Model):
-    """Codes `[N, D]` -> logit `[N]`, positive for "prior": three hidden layers of 1,000 units [P].
+    """Codes `[N, D]` -> logit `[N]`, in the models positive for "prior": an MLP.
 
     No batch norm, with which two reproductions failed (paper.md section 4 [F:S4, S5]).
+
+    Args:
+        latent_size: D.
+        units: of each hidden layer; 1,000 in the paper [P].
+        width: multiplier of the units.
+        hidden_layers: three in the paper [P].
+        activation_noise: standard deviation of the Gaussian noise that training adds to each hidden
+            layer.
+        dropout: share of each hidden layer that training drops.
     """
 
-    def __init__(self, latent_size: int, width: float):
+    def __init__(
+        self,
+        latent_size: int,
+        units: int,
+        width: float,
+        hidden_layers: int = 3,
+        activation_noise: float = 0.0,
+        dropout: float = 0.0,
+    ):
         super().__init__(name="code_critic")
-        units = layers.scaled(1000, width)
+        units = layers.scaled(units, width)
         stack = [keras.Input((latent_size,))]
-        for _ in range(3):
+        for _ in range(hidden_layers):
             stack += [layers.dense(units), layers.leaky_relu()]
+            if activation_noise:
+                stack.append(keras.layers.GaussianNoise(activation_noise))
+            if dropout:
+                stack.append(keras.layers.Dropout(dropout))
         self.stack = keras.Sequential([*stack, layers.dense(1)])
         self.built = True
 

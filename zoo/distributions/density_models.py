@@ -1,0 +1,128 @@
+"""Density models r(z) of codes, fitted by maximum likelihood (Rosca et al. 2018, Algorithm 4).
+
+Each has `log_prob(z)`, codes `[N, D]` -> nats `[N]`. The paper names a diagonal Gaussian mixture, a
+masked autoregressive flow and a Gaussian autoregressive LSTM; their sizes are chosen [C]. Flow and
+LSTM start as N(0, I), the prior, exactly.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
+
+from zoo.distributions.code_distributions import prior
+from zoo.distributions.made import MADE
+from zoo.errors import UsageError
+
+tfd = tfp.distributions
+
+LOG_STDDEV_LIMIT = 10.0  # chosen, that of the Gaussian posterior
+
+
+class DensityModel(Protocol):
+    """What Algorithm 4 asks of a model."""
+
+    def log_prob(self, z: Any) -> Any:
+        """log r(z) of codes `[N, D]`: `[N]`, nats."""
+
+
+class DiagonalMixture:
+    """`r(z) = sum_k pi_k N(z; mu_k, diag s_k^2)`, by scikit-learn; fitted by EM, not by gradients.
+
+    Args:
+        mixture: fitted, of diagonal covariances.
+    """
+
+    def __init__(self, mixture: GaussianMixture):
+        self.mixture = mixture
+
+    @classmethod
+    def fit(cls, z: np.ndarray, components: int, seed: int) -> DiagonalMixture:
+        """EM on codes `[N, D]` from k-means, at most 100 iterations (scikit-learn's own settings).
+
+        Raises:
+            UsageError: there are fewer codes than components.
+        """
+        if len(z) < components:
+            raise UsageError(f"{components} components need as many codes: there are {len(z)}")
+        mixture = GaussianMixture(components, covariance_type="diag", random_state=seed)
+        with warnings.catch_warnings():
+            # Any parameters give a density, and with it a bound; those after 100 iterations do too.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return cls(mixture.fit(z.astype(np.float64)))
+
+    def log_prob(self, z: np.ndarray) -> np.ndarray:
+        """log r(z) `[N]`, float64, nats."""
+        return self.mixture.score_samples(np.asarray(z, np.float64))
+
+
+class MaskedAutoregressiveFlow(keras.layers.Layer):
+    """`log r(z) = log N(u; 0, I) + log|det du/dz|`, u the codes carried through MADE blocks.
+
+    One block is `u_i = (z_i - shift(z_<i)) exp(-log_scale(z_<i))`, in one pass; between blocks the
+    order of the dimensions turns round (Papamakarios et al. 2017).
+
+    Args:
+        latent_size: D.
+        blocks: five (chosen [C]).
+        hidden: units of the two hidden layers of each (chosen [C]).
+    """
+
+    def __init__(self, latent_size: int, blocks: int = 5, hidden: int = 512):
+        super().__init__(dtype="float32")
+        self.latent_size = latent_size
+        self.nets = [MADE(latent_size, hidden) for _ in range(blocks)]
+
+    def build(self, input_shape: Any = None) -> None:
+        """Creates all weights; the sizes are known beforehand."""
+        for net in self.nets:
+            net.build()
+
+    def to_base(self, z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """u `[N, D]` and log|det du/dz| `[N]`."""
+        # By hand: tfb.MaskedAutoregressiveFlow runs each net twice, for u and for the determinant.
+        log_det = 0.0
+        for net in self.nets:
+            shift, log_scale = net(z)
+            z = tf.reverse((z - shift) * tf.exp(-log_scale), axis=[-1])
+            log_det -= tf.reduce_sum(log_scale, axis=-1)
+        return z, log_det
+
+    def log_prob(self, z: tf.Tensor) -> tf.Tensor:
+        """log r(z) `[N]`, nats."""
+        u, log_det = self.to_base(z)
+        return prior(self.latent_size).log_prob(u) + log_det
+
+
+class AutoregressiveLSTM(keras.layers.Layer):
+    """`r(z) = prod_i N(z_i; mu(z_<i), s(z_<i)^2)`, mu and log s by an LSTM over the dimensions.
+
+    Args:
+        latent_size: D.
+        units: of the LSTM (chosen [C]).
+    """
+
+    def __init__(self, latent_size: int, units: int = 256):
+        super().__init__(dtype="float32")
+        self.latent_size, self.units = latent_size, units
+        self.lstm = keras.layers.LSTM(units, return_sequences=True, dtype="float32")
+        self.head = keras.layers.Dense(2, kernel_initializer="zeros", dtype="float32")
+
+    def build(self, input_shape: Any = None) -> None:
+        """Creates all weights; the sizes are known beforehand."""
+        self.lstm.build((None, self.latent_size, 1))
+        self.head.build((None, self.latent_size, self.units))
+
+    def log_prob(self, z: tf.Tensor) -> tf.Tensor:
+        """log r(z) `[N]`, nats."""
+        before = tf.pad(z[:, :-1], [[0, 0], [1, 0]])
+        mean, log_stddev = tf.unstack(self.head(self.lstm(before[..., None])), axis=-1)
+        log_stddev = tf.clip_by_value(log_stddev, -LOG_STDDEV_LIMIT, LOG_STDDEV_LIMIT)
+        return tfd.MultivariateNormalDiag(mean, tf.exp(log_stddev)).log_prob(z)

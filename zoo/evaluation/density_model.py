@@ -1,0 +1,136 @@
+"""A lower bound of KL(q || p) by a density model (Rosca et al. 2018, Algorithm 4 [D]).
+
+A model r is fitted by maximum likelihood to fresh samples of q. On other samples of q
+
+    E_q[ log r(z) - log p(z) ] = KL(q || p) - KL(q || r) <= KL(q || p),    p = N(0, I),
+
+whatever r is: it falls short by what the model cannot fit.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Mapping
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from zoo.distributions.density_models import (
+    AutoregressiveLSTM,
+    DensityModel,
+    DiagonalMixture,
+    MaskedAutoregressiveFlow,
+)
+from zoo.errors import UsageError
+from zoo.evaluation.fitting import Fit, Sampler
+from zoo.evaluation.marginal_kl import log_normal
+
+FIT_SAMPLES = 20_000  # that EM sees, chosen: 20 for each of 1,000 components, and 500 MB at work
+_ROWS = 256  # judged at once, chosen: an LSTM keeps `[rows, D, units]`
+
+NetworkDensity = MaskedAutoregressiveFlow | AutoregressiveLSTM
+
+# Components of the mixtures and the class of the networks; all sizes chosen [C].
+MIXTURES = {"gmm_10": 10, "gmm_100": 100, "gmm_1000": 1000}
+NETWORKS = {"maf": MaskedAutoregressiveFlow, "lstm": AutoregressiveLSTM}
+
+
+@dataclasses.dataclass(frozen=True)
+class DensityModelKL:
+    """An estimate of E_q[log r - log p] <= KL(q || p), nats."""
+
+    value: float
+    standard_error: float
+    m: int  # samples that the fit did not see
+
+
+def maximum_likelihood(
+    model: NetworkDensity, draw: Sampler, learning_rate: float = 1e-3, batch_size: int = 64
+) -> Fit:
+    """The fit of a network's density to fresh draws, to be trained as far as one likes.
+
+    Args:
+        model: built.
+        draw: a count -> that many fresh z ~ q, `[count, D]`.
+        learning_rate: of Adam (chosen [C]).
+        batch_size: chosen [C].
+    """
+    return Fit(
+        model.trainable_variables,
+        lambda z: -tf.reduce_mean(model.log_prob(z)),
+        (draw,),
+        model.latent_size,
+        batch_size,
+        learning_rate=learning_rate,
+    )
+
+
+def fit_density_model(
+    name: str, draw: Sampler, size: int, steps: int = 100_000, seed: int = 0, progress: bool = False
+) -> DensityModel:
+    """A density model of that name, fitted to fresh draws.
+
+    Sets the global seeds of Python, NumPy and TensorFlow, from which Keras draws initial weights.
+
+    Args:
+        name: a key of `MIXTURES` or `NETWORKS`.
+        draw: a count -> that many fresh z ~ q, `[count, D]`.
+        size: D.
+        steps: updates of a network (chosen [C]); a mixture takes `FIT_SAMPLES` draws instead.
+        seed: of weights, or of the first components.
+        progress: show a bar on stderr where it takes longer.
+
+    Raises:
+        UsageError: the name is unknown, or the loss is not finite.
+    """
+    if name in MIXTURES:
+        return DiagonalMixture.fit(draw(FIT_SAMPLES), MIXTURES[name], seed)
+    if name not in NETWORKS:
+        known = ", ".join((*MIXTURES, *NETWORKS))
+        raise UsageError(f"density model {name!r} is not known: expected {known}")
+    keras.utils.set_random_seed(seed)
+    model = NETWORKS[name](size)
+    model.build()
+    with tqdm(desc=name, total=steps, unit=" updates", delay=2, disable=not progress) as bar:
+        maximum_likelihood(model, draw).train(steps, bar)
+    return model
+
+
+def density_model_kl(
+    models: Mapping[str, DensityModel], blocks: Iterable[np.ndarray]
+) -> dict[str, DensityModelKL]:
+    """What each model says of KL(q || N(0, I)), all on the same samples.
+
+    Args:
+        models: by name.
+        blocks: z `[B, D]` of q that no fit saw, of any and varying B, at least two in all.
+
+    Raises:
+        UsageError: there are fewer than two samples, or a density is not finite on one.
+    """
+    log_probs = {name: _log_prob(model) for name, model in models.items()}
+    terms = {name: [np.empty(0)] for name in models}
+    for block in blocks:
+        for z in np.split(block, range(_ROWS, len(block), _ROWS)):
+            log_p = log_normal(z)
+            for name, log_r in log_probs.items():
+                terms[name].append(np.asarray(log_r(z), np.float64) - log_p)
+    results = {}
+    for name, parts in terms.items():
+        log_ratio = np.concatenate(parts)
+        m = len(log_ratio)
+        if m < 2 or not np.isfinite(log_ratio).all():
+            raise UsageError(f"{name}: {m} samples: expected at least 2, and log r finite on all")
+        error = float(log_ratio.std(ddof=1) / math.sqrt(m))
+        results[name] = DensityModelKL(float(log_ratio.mean()), error, m)
+    return results
+
+
+def _log_prob(model: DensityModel) -> Callable[[np.ndarray], np.ndarray]:
+    if not isinstance(model, keras.layers.Layer):
+        return model.log_prob
+    compiled = tf.function(model.log_prob, reduce_retracing=True)
+    return lambda z: compiled(tf.constant(z, tf.float32)).numpy()

@@ -119,7 +119,7 @@ def _curves(lines: list[dict[str, Any]]) -> str:
     """One panel per metric, as SVG."""
     if len(lines) < 2:
         return ""
-    names = [name for name in lines[0] if name != "step"]
+    names = [name for name in dict.fromkeys(n for line in lines for n in line) if name != "step"]
     columns = 3
     rows = -(-len(names) // columns)
     figure, axes = plt.subplots(

@@ -18,6 +18,10 @@ from zoo.run import read_evaluation, versions
 METRICS = {
     "elbo": "zoo.evaluation.elbo.Elbo",
     "marginal_kl": "zoo.evaluation.aggregate_posterior.MarginalKLMetric",
+    "inception_score": "zoo.evaluation.inception_score.InceptionScoreMetric",
+    "fid": "zoo.evaluation.frechet_distance.FrechetInceptionDistance",
+    "kid": "zoo.evaluation.kernel_distance.KernelInceptionDistance",
+    "precision_recall": "zoo.evaluation.precision_recall.PrecisionRecallMetric",
 }
 
 
@@ -71,10 +75,9 @@ def evaluate(
             metric.check(subject, dataset, settings)
     wanted = []
     for metric in metrics:
-        used = {name: getattr(settings, name) for name in metric.uses}
         # What was asked stands apart: a metric may record another split than the one it was given.
         key = {
-            "asked": {"metric": metric.name, **used},
+            "asked": {"metric": metric.name, **metric.asked(subject, settings)},
             "subject": subject.name,
             "step": subject.step,
             "dataset": dataset.name,

@@ -40,7 +40,7 @@ def define(values: flags.FlagValues) -> None:
         "classifier",
         None,
         "For metrics of classes and features: a run folder of --model=classifier, or a file of "
-        "ImageNet Inception weights (.weights.h5).",
+        "ImageNet Inception v3 weights (.h5).",
         flag_values=values,
     )
     flags.DEFINE_integer(

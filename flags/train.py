@@ -31,6 +31,7 @@ def main(values: flags.FlagValues) -> None:
         from zoo.models.overview import overview
 
         print(overview())
+        print("\nFor the metrics of classes and features: classifier, on a data set with labels.")
         return
     config = RunConfig.create(**program.settings(values))
     program.exactly_one(values, "run_dir")

@@ -167,6 +167,15 @@ class ModelConfig(_Checked):
     real_weight: float | None = setting(
         None, "Weight of real data in the image critic's loss (vgh_plus_plus).", above=0
     )
+    classes: int | None = setting(
+        None, "Number of classes (classifier); those of the data set by default.", at_least=2
+    )
+    mirror: bool | None = setting(
+        None, "Mirror training images at random, which digits do not bear (classifier)."
+    )
+    halving_steps: int | None = setting(
+        None, "Steps in which the learning rate halves (classifier).", above=0
+    )
 
 
 @dataclasses.dataclass(frozen=True)

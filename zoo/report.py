@@ -175,7 +175,7 @@ def _curves(lines: list[dict[str, Any]]) -> str:
     """One panel per metric, as SVG."""
     if len(lines) < 2:
         return ""
-    names = [name for name in lines[0] if name != "step"]
+    names = [name for name in dict.fromkeys(n for line in lines for n in line) if name != "step"]
     figure, axes = panels(len(names), 3, (3.7, 2.6))
     for axis, name in zip(axes, names, strict=True):
         points = [(line["step"], line[name]) for line in lines if name in line]

@@ -155,14 +155,16 @@ class Run:
         return self.path / "metrics.jsonl"
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The lines of `metrics.jsonl`; a last line cut short by a kill is left out."""
+        """The lines of `metrics.jsonl`, one per step; a last line cut short by a kill is left
+        out."""
         if not self.metrics_file.exists():
             return []
-        lines = []
+        steps: dict[int, dict[str, Any]] = {}
         for text in self.metrics_file.read_text(encoding="utf-8").splitlines():
             with contextlib.suppress(json.JSONDecodeError):
-                lines.append(json.loads(text))
-        return lines
+                line = json.loads(text)
+                steps.setdefault(line["step"], {}).update(line)
+        return list(steps.values())
 
     def forget_metrics_after(self, step: int) -> None:
         """Drops the lines of steps that a resume will do again."""

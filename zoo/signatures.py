@@ -51,7 +51,15 @@ def signature_functions(model: Any) -> dict[str, Callable[..., dict[str, tf.Tens
     `decode(z [N, D])`, `encode(images [N, H, W, C])`, `sample_posterior(images, seed [N])`,
     `sample(seed)`, `elbo(images, seed)` and `to_base(z)`; images in [0, 1], seeds int32, nats per
     example. Equal seeds give `elbo` the draw of z that `sample_posterior` gives.
+
+    Raises:
+        UsageError: it is no generative model.
     """
+    if not model.available_signatures:
+        raise UsageError(
+            f"a {model.name} makes no images and has no signatures: expected a run of a generative "
+            "model; zoo-evaluate takes a classifier as --classifier"
+        )
     images = tf.TensorSpec([None, *model.image_shape], tf.float32, name="images")
     z = tf.TensorSpec([None, model.latent_size], tf.float32, name="z")
     seed = tf.TensorSpec([None], tf.int32, name="seed")

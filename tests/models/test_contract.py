@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.models.variants import VARIANTS, tiny_model, variant_id
+from tests.models.variants import TRAINED, VARIANTS, tiny_model, variant_id
 from zoo.noise import row_noise, step_noise
 from zoo.training.checkpoints import CheckpointStore
 from zoo.training.strategy import make_strategy
@@ -16,13 +16,14 @@ from zoo.training.strategy import make_strategy
 BATCH = 8
 RATE = 1e-3
 IMAGES = np.random.default_rng(0).random((6, BATCH, 28, 28, 3), np.float32)
-FIRST = tf.constant(IMAGES[0])
+LABELS = tf.range(BATCH, dtype=tf.int64)
 
-every_variant = pytest.mark.parametrize("variant", VARIANTS, ids=variant_id)
+every_generative_variant = pytest.mark.parametrize("variant", VARIANTS, ids=variant_id)
+every_variant = pytest.mark.parametrize("variant", TRAINED, ids=variant_id)
 # What takes a trace of its own: the models here, their options in the slow suite.
 models_then_options = pytest.mark.parametrize(
     "variant",
-    [v if len(v) == 1 else pytest.param(v, marks=pytest.mark.slow) for v in VARIANTS],
+    [v if len(v) == 1 else pytest.param(v, marks=pytest.mark.slow) for v in TRAINED],
     ids=variant_id,
 )
 
@@ -39,7 +40,14 @@ def compiled(variant, rates=None, **kwargs):
 
 def batch(model, step):
     images = tf.constant(IMAGES[step % len(IMAGES)])
+    if model.needs_labels:
+        return images, LABELS
     return tf.stack([images] * model.passes, axis=1) if model.passes > 1 else images
+
+
+def first_pass(model):
+    images = batch(model, 0)
+    return images[:, 0] if model.passes > 1 else images
 
 
 def train(model, steps, step_function=None):
@@ -64,7 +72,7 @@ def assert_same(one, other, **tolerance):
 @every_variant
 def test_losses_are_finite_scalars_and_terms_per_example(variant):
     model = compiled(variant)
-    losses, report = model.losses(FIRST, step_noise(0, 1, BATCH))
+    losses, report = model.losses(first_pass(model), step_noise(0, 1, BATCH))
     assert set(losses) == set(model.players) and set(report) == set(model.terms)
     for loss in losses.values():
         assert loss.shape == () and loss.dtype == tf.float32 and np.isfinite(loss)
@@ -111,7 +119,9 @@ def test_one_replica_equals_two(variant):
 
     def distributed(images):
         halves = strategy.experimental_distribute_values_from_function(
-            lambda c: tf.split(images, 2)[c.replica_id_in_sync_group]
+            lambda c: tf.nest.map_structure(
+                lambda rows: tf.split(rows, 2)[c.replica_id_in_sync_group], images
+            )
         )
         replicas = {n: strategy.experimental_local_results(v) for n, v in step(halves).items()}
         return {name: np.mean(values) for name, values in replicas.items()}
@@ -165,7 +175,7 @@ def test_config_and_weights_round_trip(variant, tmp_path):
     assert_same(weights(model), weights(clone), rtol=0, atol=0)
 
 
-@every_variant
+@every_generative_variant
 def test_rows_do_not_depend_on_their_neighbours(variant):
     model = compiled(variant)
     train(model, 2)
@@ -203,7 +213,7 @@ def test_bfloat16_is_finite_with_float32_losses(variant):
     model = compiled(variant, dtype_policy="mixed_bfloat16")
     assert all(np.isfinite(value) for value in train(model, 2).values())
     assert keras.config.dtype_policy().name == "float32"
-    losses, _ = model.losses(FIRST, step_noise(0, 1, BATCH))
+    losses, _ = model.losses(first_pass(model), step_noise(0, 1, BATCH))
     assert all(loss.dtype == tf.float32 for loss in losses.values())
 
 

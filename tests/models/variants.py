@@ -1,7 +1,7 @@
 """Every model and option that the shared contract covers. A new name in MODELS joins by itself."""
 
 from zoo.config import ModelConfig
-from zoo.models import MODELS, build_model
+from zoo.models import INSTRUMENTS, MODELS, build_model
 
 TINY = {"latent_size": 3, "width": 0.06}
 
@@ -21,6 +21,12 @@ OPTIONS = [
 ]
 
 VARIANTS = [{"model": name} for name in MODELS] + OPTIONS
+# What is trained by the same base, generative or not.
+TRAINED = [
+    *VARIANTS,
+    *({"model": name} for name in INSTRUMENTS),
+    {"model": "classifier", "mirror": True},
+]
 
 
 def variant_id(variant):
@@ -28,4 +34,5 @@ def variant_id(variant):
 
 
 def tiny_model(variant, seed=0, **kwargs):
-    return build_model(ModelConfig(**TINY, **variant), (28, 28, 3), seed, **kwargs)
+    tiny = {**TINY, "latent_size": TINY["latent_size"] if variant["model"] in MODELS else None}
+    return build_model(ModelConfig(**tiny, **variant), (28, 28, 3), seed, **kwargs)

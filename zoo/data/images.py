@@ -80,6 +80,20 @@ class ImageDataset:
             raise UsageError(f"split={name!r} is not in {self.name}: expected one of {available}")
         return self.splits[name]
 
+    def labels(self, split: str) -> np.ndarray:
+        """The classes int64 `[N]` of a split.
+
+        Raises:
+            UsageError: the split or its labels are missing.
+        """
+        labels = self.split(split).labels
+        if labels is None:
+            raise UsageError(
+                f"{self.name} has no labels: expected a data set with classes, as color_mnist_mini "
+                "or cifar10"
+            )
+        return labels
+
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """`(H, W, C)`."""

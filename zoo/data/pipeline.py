@@ -46,8 +46,10 @@ def training_dataset(
     first_step: int,
     steps: int,
     passes: int = 1,
+    labels: np.ndarray | None = None,
 ) -> Any:
-    """Batches for the steps `first_step + 1 .. steps`, float32 in [0, 1].
+    """Batches for the steps `first_step + 1 .. steps`: images, float32 in [0, 1], or with `labels`
+    pairs of images and labels.
 
     Row `i` of the global batch of a step is the same image on any number of replicas or workers.
 
@@ -59,6 +61,7 @@ def training_dataset(
         first_step: steps already done.
         steps: the step to end with.
         passes: fresh batches per step; above one, a batch is `[N, passes, H, W, C]`.
+        labels: int64 `[N]`, for one pass a step.
     """
     rows = batch_size // strategy.num_replicas_in_sync
 
@@ -77,7 +80,8 @@ def training_dataset(
             pixels = tf.numpy_function(gather, [examples], tf.uint8, stateful=False)
             pixels = tf.ensure_shape(pixels, (rows, passes, *images.shape[1:]))
             pixels = tf.cast(pixels, tf.float32) / 255.0
-            return pixels if passes > 1 else pixels[:, 0]
+            pixels = pixels if passes > 1 else pixels[:, 0]
+            return pixels if labels is None else (pixels, tf.gather(labels, examples[:, 0]))
 
         elements = tf.data.Dataset.range(first_step * replicas_here, steps * replicas_here)
         return elements.map(batch, num_parallel_calls=2, deterministic=True).prefetch(8)

@@ -24,6 +24,10 @@ METRICS = {
     "low_posterior": "zoo.evaluation.low_posterior.LowPosterior",
     "active_units": "zoo.evaluation.active_units.ActiveUnitsMetric",
     "reconstruction": "zoo.evaluation.reconstruction.Reconstruction",
+    "inception_score": "zoo.evaluation.inception_score.InceptionScoreMetric",
+    "fid": "zoo.evaluation.frechet_distance.FrechetInceptionDistance",
+    "kid": "zoo.evaluation.kernel_distance.KernelInceptionDistance",
+    "precision_recall": "zoo.evaluation.precision_recall.PrecisionRecallMetric",
     "ms_ssim_diversity": "zoo.evaluation.diversity.MsSsimDiversity",
     "wasserstein_critic": "zoo.evaluation.wasserstein_critic.WassersteinCritic",
 }
@@ -79,10 +83,9 @@ def evaluate(
             metric.check(subject, dataset, settings)
     wanted = []
     for metric in metrics:
-        used = {name: getattr(settings, name) for name in metric.uses}
         # What was asked stands apart: a metric may record another split than the one it was given.
         key = {
-            "asked": {"metric": metric.name, **used},
+            "asked": {"metric": metric.name, **metric.asked(subject, settings)},
             "subject": subject.name,
             "step": subject.step,
             "dataset": dataset.name,

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from zoo.errors import UsageError
+from zoo.evaluation.classified import ClassifierMetric
+from zoo.evaluation.records import Record, Settings
+from zoo.evaluation.subjects import Subject
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,3 +126,26 @@ def checked_features(name: str, features: np.ndarray, at_least: int) -> np.ndarr
     if not np.isfinite(features).all():
         raise UsageError(f"{name} features hold a value that is not finite: expected numbers")
     return features
+
+
+class FrechetInceptionDistance(ClassifierMetric):
+    """The Frechet distance of features of the data from those of samples."""
+
+    name = "fid"
+
+    def measure(self, subject: Subject, dataset: Any, settings: Settings) -> Iterator[Record]:
+        """Yields the distance of the data from other data, then from samples."""
+        for pair in self.pairs(subject, dataset, settings):
+            result = frechet_distance(pair.first.features, pair.second.features)
+            yield self.record(
+                subject,
+                settings,
+                f"fid{pair.ending}",
+                result.value,
+                result.standard_error,
+                result.n,
+                f"squared Frechet distance of Gaussians fitted to the features of {pair.sides}; "
+                "its bias falls with n: compare at equal n",
+                features=result.features,
+                rank_deficient=result.rank_deficient,
+            )

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from scipy.special import rel_entr
 
 from zoo.errors import UsageError
+from zoo.evaluation.classified import ClassifierMetric
+from zoo.evaluation.records import Picture, Record, Settings
+from zoo.evaluation.subjects import Subject
+
+SPLITS = 10  # [F]
+SHOWN = 20  # classes of the picture, chosen
 
 _LEAST_PER_SPLIT = 10  # chosen: below, p(y) of a split says more of the split than of the model
 
@@ -24,7 +33,9 @@ class InceptionScore:
     n: int
 
 
-def inception_score(probabilities: np.ndarray, splits: int = 10, seed: int = 0) -> InceptionScore:
+def inception_score(
+    probabilities: np.ndarray, splits: int = SPLITS, seed: int = 0
+) -> InceptionScore:
     """exp E_x KL(p(y|x) || p(y)) (Salimans et al. 2016 [F]), float64.
 
     The examples are shuffled before they are split, since sets that are sorted by class give each
@@ -68,3 +79,60 @@ def inception_score(probabilities: np.ndarray, splits: int = 10, seed: int = 0) 
         splits=splits,
         n=n,
     )
+
+
+class InceptionScoreMetric(ClassifierMetric):
+    """The Inception Score of the data, then of as many samples."""
+
+    name = "inception_score"
+    least = SPLITS * _LEAST_PER_SPLIT
+
+    def measure(
+        self, subject: Subject, dataset: Any, settings: Settings
+    ) -> Iterator[Record | Picture]:
+        """Yields the two scores and a picture of the classes."""
+        sides = {
+            "data": self.data(subject, dataset, settings),
+            "samples": self.samples(subject, dataset, settings),
+        }
+        for name, side in sides.items():
+            result = inception_score(side.probabilities, seed=settings.seed)
+            yield self.record(
+                subject,
+                settings,
+                "inception_score_data" if name == "data" else "inception_score",
+                result.value,
+                result.standard_error,
+                result.n,
+                f"exp E KL(p(y|x)||p(y)) over {name}, mean over {SPLITS} splits after a shuffle; "
+                "it grows with n: compare at equal n",
+                standard_deviation=result.standard_deviation,
+                classes=side.logits.shape[1],
+            )
+        yield Picture(
+            "classes",
+            "Share of each class that the classifier sees in data and samples; of many, the "
+            f"{SHOWN} most frequent in the data.",
+            class_shares({name: side.logits for name, side in sides.items()}),
+        )
+
+
+def class_shares(logits: dict[str, np.ndarray]) -> Figure:
+    """Bars of the predicted classes' shares of each set of logits `[N, K]`."""
+    shares = {
+        name: np.bincount(side.argmax(axis=1), minlength=side.shape[1]) / len(side)
+        for name, side in logits.items()
+    }
+    classes = len(shares["data"])
+    shown = np.arange(classes)
+    if classes > SHOWN:
+        shown = np.argsort(-shares["data"], kind="stable")[:SHOWN]
+    figure = Figure(figsize=(6.5, 3), layout="constrained")
+    axis = figure.subplots()
+    for i, (name, share) in enumerate(shares.items()):
+        axis.bar(np.arange(len(shown)) + 0.4 * (i - 0.5), share[shown], 0.4, label=name)
+    axis.set_xticks(np.arange(len(shown)), shown)
+    axis.set_xlabel("predicted class")
+    axis.set_ylabel("share")
+    axis.legend()
+    return figure

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from zoo.errors import UsageError
+from zoo.evaluation.classified import ClassifierMetric
 from zoo.evaluation.frechet_distance import checked_features
+from zoo.evaluation.records import Record, Settings
+from zoo.evaluation.subjects import Subject
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,3 +86,24 @@ def _mean_within(a: np.ndarray) -> float:
 
 def _kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return (a @ b.T / a.shape[1] + 1) ** 3
+
+
+class KernelInceptionDistance(ClassifierMetric):
+    """The kernel distance of features of the data from those of samples."""
+
+    name = "kid"
+
+    def measure(self, subject: Subject, dataset: Any, settings: Settings) -> Iterator[Record]:
+        """Yields the distance of the data from other data, then from samples."""
+        for pair in self.pairs(subject, dataset, settings):
+            result = kernel_distance(pair.first.features, pair.second.features, seed=settings.seed)
+            yield self.record(
+                subject,
+                settings,
+                f"kid{pair.ending}",
+                result.value,
+                result.standard_error,
+                result.n_generated,
+                f"unbiased squared MMD, kernel (a.b / F + 1)^3, of the features of {pair.sides}",
+                blocks=result.blocks,
+            )

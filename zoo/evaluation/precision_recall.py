@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from sklearn.cluster import MiniBatchKMeans
 
 from zoo.errors import UsageError
+from zoo.evaluation.classified import ClassifierMetric
 from zoo.evaluation.frechet_distance import checked_features
+from zoo.evaluation.records import Picture, Record, Settings
+from zoo.evaluation.subjects import Subject
 
+NEIGHBOURS = 3  # [R]
+CLUSTERS = 20  # [F]
 _BLOCK = 1024  # rows of a block of pairwise distances, chosen
 
 
@@ -36,7 +43,7 @@ class PrecisionRecallCurve:
 
 
 def precision_recall(
-    real: np.ndarray, generated: np.ndarray, neighbours: int = 3
+    real: np.ndarray, generated: np.ndarray, neighbours: int = NEIGHBOURS
 ) -> PrecisionRecall:
     """Share of each set within the k-nearest-neighbour balls of the other (Kynkaanniemi 2019 [R]).
 
@@ -66,7 +73,7 @@ def precision_recall_curve(
     real: np.ndarray,
     generated: np.ndarray,
     *,
-    clusters: int = 20,
+    clusters: int = CLUSTERS,
     angles: int = 1001,
     runs: int = 10,
     seed: int = 0,
@@ -148,3 +155,57 @@ def _largest_f(precision: np.ndarray, recall: np.ndarray, beta: float) -> float:
     """max (1 + beta^2) p r / (beta^2 p + r); 0 where both vanish."""
     denominator = beta**2 * precision + recall
     return float(np.max((1 + beta**2) * precision * recall / np.maximum(denominator, 1e-10)))
+
+
+class PrecisionRecallMetric(ClassifierMetric):
+    """Improved precision and recall, and the largest F-scores of the PRD curve."""
+
+    name = "precision_recall"
+    least = CLUSTERS
+
+    def measure(
+        self, subject: Subject, dataset: Any, settings: Settings
+    ) -> Iterator[Record | Picture]:
+        """Yields the four numbers of data and other data, then of data and samples; the curves."""
+        curves = {}
+        for pair in self.pairs(subject, dataset, settings):
+            features = pair.first.features, pair.second.features
+            shares = precision_recall(*features)
+            curve = precision_recall_curve(*features, seed=settings.seed)
+            curves["other data" if pair.ending else "samples"] = curve
+            balls = f"within the {NEIGHBOURS}-nearest-neighbour balls of"
+            given = f"features of {pair.sides}; standard error with the balls held fixed"
+            prd = f"along the PRD curve of {CLUSTERS} clusters, features of {pair.sides}"
+            values = {
+                "precision": (shares.precision, f"share of the second {balls} the first, {given}"),
+                "recall": (shares.recall, f"share of the first {balls} the second, {given}"),
+                "prd_f8": (curve.f8, f"largest F_8, which weighs recall, {prd}"),
+                "prd_f_one_eighth": (
+                    curve.f_one_eighth,
+                    f"largest F_1/8, which weighs precision, {prd}",
+                ),
+            }
+            for name, (value, definition) in values.items():
+                share = name in ("precision", "recall") and 0 < value < 1
+                error = (value * (1 - value) / shares.n) ** 0.5 if share else None
+                yield self.record(
+                    subject, settings, name + pair.ending, value, error, shares.n, definition
+                )
+        yield Picture(
+            "prd",
+            "PRD: the attainable pairs of precision and recall of other data, the best that can be "
+            "had, and of samples.",
+            curve_figure(curves),
+        )
+
+
+def curve_figure(curves: dict[str, PrecisionRecallCurve]) -> Figure:
+    """PRD curves by name in one square."""
+    figure = Figure(figsize=(4, 4), layout="constrained")
+    axis = figure.subplots()
+    for name, curve in curves.items():
+        axis.plot(curve.recall, curve.precision, label=name)
+    axis.set(xlim=(0, 1.01), ylim=(0, 1.01), xlabel="recall", ylabel="precision", aspect="equal")
+    axis.grid(alpha=0.3)
+    axis.legend(loc="lower left")
+    return figure

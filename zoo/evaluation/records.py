@@ -94,6 +94,10 @@ class Metric:
     needs: tuple[str, ...]
     uses: tuple[str, ...]
 
+    def asked(self, subject: Subject, settings: Settings) -> dict[str, Any]:
+        """What of `settings` the numbers hang on, as JSON."""
+        return {name: getattr(settings, name) for name in self.uses}
+
     def check(self, subject: Subject, dataset: Any, settings: Settings) -> None:
         """Raises `UsageError`, naming what is missing, where the metric does not apply."""
         subject.require(*self.needs)

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from zoo.distributions.code_distributions import GaussianPosterior
 from zoo.losses import as_fake, as_real
-from zoo.models.base import GenerativeModel, Losses
-from zoo.models.inference import Matching
+from zoo.models.base import Losses
+from zoo.models.inference import GenerativeModel, Matching
 from zoo.noise import Noise
 
 MOMENT_DRAWS = 8  # chosen

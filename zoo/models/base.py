@@ -1,4 +1,4 @@
-"""What all models share in training: players and their updates.
+"""What all models share: settings, players and their updates.
 
 Each player has one network, one optimiser and one loss. A subclass writes
 
@@ -9,6 +9,7 @@ and reads like its equations; everything about tapes, optimisers, replicas and m
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,34 +18,103 @@ import tensorflow as tf
 
 from zoo.config import ALL_PLAYERS, ModelConfig
 from zoo.errors import UsageError
-from zoo.models.inference import LatentVariableModel
 from zoo.noise import Noise, step_noise
 
 Losses = tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]
+Batch = tf.Tensor | tuple[tf.Tensor, tf.Tensor]
 
 
-class GenerativeModel(LatentVariableModel):
-    """Base of every model of the zoo.
+class PlayerModel(keras.Model):
+    """Base of everything that the zoo trains: the generative models and the classifier.
 
-    Beside what `LatentVariableModel` asks for, subclasses state `terms` (the names of the report)
-    and `learning_rates` (one default per player). A model whose critic is updated several times per
-    step names it in `repeated_players` and has the option `critic_updates`.
+    Subclasses state, as class attributes, `players` (one network each), `terms` (the names of the
+    report), `options` (their own settings with defaults) and `learning_rates` (one default per
+    player). A model whose critic is updated several times per step names it in `repeated_players`
+    and has the option `critic_updates`; one that learns from classes says `needs_labels`.
+
+    Args:
+        config: the model's settings; those left at None take the model's defaults.
+        image_shape: `(H, W, C)`.
+
+    Raises:
+        UsageError: a setting does not apply to this model.
     """
 
+    players: tuple[str, ...] = ()
     terms: tuple[str, ...] = ()
+    options: Mapping[str, Any] = {}
     learning_rates: Mapping[str, float] = {}
     repeated_players: tuple[str, ...] = ()
+    needs_labels = False
+    available_signatures: tuple[str, ...] = ()
 
     def __init__(self, config: ModelConfig, image_shape: tuple[int, int, int], **kwargs: Any):
-        super().__init__(config, image_shape, **kwargs)
+        super().__init__(name=config.model, **kwargs)
+        self.image_shape = tuple(image_shape)
+        self.config = self.resolve(config, self.image_shape)
+        for option in self.options:
+            setattr(self, option, getattr(self.config, option))
+        self._build_networks()
         self._build_bookkeeping()
         self.built = True
 
-    def losses(self, images: tf.Tensor, noise: Noise, training: bool = True) -> Losses:
+    # ---- Settings ------------------------------------------------------------------------------
+
+    @classmethod
+    def defaults(cls, image_shape: tuple[int, int, int]) -> dict[str, Any]:
+        """The settings that apply to this model on such images, beside `width`, with defaults."""
+        return dict(cls.options)
+
+    @classmethod
+    def resolve(cls, config: ModelConfig, image_shape: tuple[int, int, int]) -> ModelConfig:
+        """`config` with every None that this model has a default for filled in.
+
+        Raises:
+            UsageError: a setting does not apply to this model.
+        """
+        defaults = cls.defaults(image_shape)
+        filled = {}
+        for field in dataclasses.fields(config):
+            value = getattr(config, field.name)
+            if value is None:
+                filled[field.name] = defaults.get(field.name)
+            elif field.name not in {"model", "width", *defaults}:
+                own = ", ".join(sorted(cls.options)) or "none"
+                raise UsageError(
+                    f"{config.model} has no option {field.name} (given {value!r}); it has: {own}"
+                )
+        return dataclasses.replace(config, **filled)
+
+    @classmethod
+    def resolve_for(cls, config: ModelConfig, dataset: Any) -> ModelConfig:
+        """`resolve` for the images, and where they matter the classes, of an `ImageDataset`."""
+        return cls.resolve(config, dataset.image_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        """JSON-able arguments of the constructor."""
+        return {"config": dataclasses.asdict(self.config), "image_shape": list(self.image_shape)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> PlayerModel:
+        """The inverse of `get_config`."""
+        return cls(ModelConfig(**config["config"]), tuple(config["image_shape"]))
+
+    def _build_networks(self) -> None:
+        """One network per player, as the attribute of its name."""
+        raise NotImplementedError
+
+    def player_variables(self, player: str) -> list[keras.Variable]:
+        """The trainable variables that this player's loss moves, and no other's."""
+        return getattr(self, player).trainable_variables
+
+    # ---- Training ------------------------------------------------------------------------------
+
+    def losses(self, images: Batch, noise: Noise, training: bool = True) -> Losses:
         """The equations of the model.
 
         Args:
-            images: `[N, H, W, C]` in [0, 1].
+            images: `[N, H, W, C]` in [0, 1]; a model that `needs_labels` gets the pair of them and
+                `labels [N]`.
             noise: where all randomness comes from.
             training: False evaluates the same terms without touching batch statistics.
 
@@ -84,8 +154,7 @@ class GenerativeModel(LatentVariableModel):
         jit_compile: bool = False,
         steps_per_execution: int = 1,
     ) -> None:
-        """Gives each player its Adam (beta 0.5 and 0.9 [P], epsilon 1e-8 chosen), built on its
-        variables.
+        """Gives each player its optimiser, built on its variables.
 
         Call it inside the strategy's scope.
 
@@ -103,11 +172,15 @@ class GenerativeModel(LatentVariableModel):
         )
         self.seed = seed
         for player in self.players:
-            optimizer = keras.optimizers.Adam(rates[player], beta_1=0.5, beta_2=0.9, epsilon=1e-8)
+            optimizer = self.make_optimizer(rates[player])
             # Slots made inside the traced step would fail under a strategy, and a restored
             # checkpoint would find nowhere to put its own.
             optimizer.build(self.player_variables(player))
             self.optimizers[player] = optimizer
+
+    def make_optimizer(self, learning_rate: float) -> keras.optimizers.Optimizer:
+        """A new optimiser of a player: Adam, beta 0.5 and 0.9 [P], epsilon 1e-8 (chosen)."""
+        return keras.optimizers.Adam(learning_rate, beta_1=0.5, beta_2=0.9, epsilon=1e-8)
 
     @classmethod
     def resolve_learning_rate(cls, rates: Mapping[str, float]) -> dict[str, float]:
@@ -126,11 +199,11 @@ class GenerativeModel(LatentVariableModel):
         """Fresh batches per step: one, or as many as the critic has updates."""
         return self.critic_updates if self.repeated_players else 1
 
-    def train_step(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+    def train_step(self, images: Batch) -> dict[str, tf.Tensor]:
         """One update of every player, `repeated_players` several.
 
         Args:
-            images: `[N, H, W, C]` in [0, 1]; with several passes `[N, passes, H, W, C]`.
+            images: as `losses` takes them; with several passes `[N, passes, H, W, C]`.
         """
         self.step.assign_add(1)
         for i in range(self.passes - 1):
@@ -138,9 +211,7 @@ class GenerativeModel(LatentVariableModel):
         last = self.passes - 1
         return self._update(images[:, last] if last else images, self.players, last)
 
-    def _update(
-        self, images: tf.Tensor, players: tuple[str, ...], index: int
-    ) -> dict[str, tf.Tensor]:
+    def _update(self, images: Batch, players: tuple[str, ...], index: int) -> dict[str, tf.Tensor]:
         """One update of `players` from one forward pass, the `index`-th of this step."""
         draw = self.step.value * self.passes + index
         noise = step_noise(self.seed, draw, _rows(images))
@@ -156,7 +227,7 @@ class GenerativeModel(LatentVariableModel):
             self.optimizers[player].apply(gradients[player], self.player_variables(player))
         return self._track(losses, report)
 
-    def test_step(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+    def test_step(self, images: Batch) -> dict[str, tf.Tensor]:
         """The losses and terms of the current step's noise, in inference mode."""
         noise = step_noise(self.seed, self.step.value, _rows(images))
         return self._track(*self.losses(images, noise, training=False))
@@ -206,6 +277,7 @@ class GenerativeModel(LatentVariableModel):
         }
 
 
-def _rows(images: tf.Tensor) -> int | tf.Tensor:
+def _rows(images: Batch) -> int | tf.Tensor:
     """The batch size: static where it is known, which XLA on a TPU needs."""
+    images = tf.nest.flatten(images)[0]
     return images.shape[0] or tf.shape(images)[0]

@@ -1,9 +1,8 @@
-"""What all models are: settings, networks, distributions, and the tensors of the signatures."""
+"""What generative models are: networks, distributions, and the tensors of the signatures."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -14,6 +13,7 @@ from zoo.config import ModelConfig
 from zoo.distributions.likelihoods import LIKELIHOODS, Generated, Likelihood, QuantizedNormal
 from zoo.distributions.posteriors import POSTERIORS, RealNVPHead, prior
 from zoo.errors import UsageError
+from zoo.models.base import PlayerModel
 from zoo.networks.critics import CodeCritic, ImageCritic, JointCritic
 from zoo.networks.encoder import Encoder
 from zoo.noise import Noise
@@ -39,12 +39,11 @@ class Matching:
     bound: str
 
 
-class LatentVariableModel(keras.Model):
-    """A model with its settings, its networks, and what it computes once it is trained.
+class GenerativeModel(PlayerModel):
+    """Base of every model of the zoo: what it computes, in training and once it is trained.
 
-    Subclasses state, as class attributes, `players` (one network each), `matching`, `likelihoods`
-    and `posteriors` (what they accept, their default first), and `options` (their own settings with
-    defaults).
+    Beside what `PlayerModel` asks for, subclasses state `matching`, `likelihoods` and `posteriors`
+    (what they accept, their default first).
 
     Args:
         config: the model's settings; those left at None take the model's defaults.
@@ -54,65 +53,38 @@ class LatentVariableModel(keras.Model):
         UsageError: a setting does not apply to this model.
     """
 
-    players: tuple[str, ...] = ()
     critic_batch_norm = True
     has_elbo = True
     matching: Matching
     likelihoods: tuple[str, ...] = ()
     posteriors: tuple[str, ...] = ()
-    options: Mapping[str, Any] = {}
 
-    def __init__(self, config: ModelConfig, image_shape: tuple[int, int, int], **kwargs: Any):
-        super().__init__(name=config.model, **kwargs)
-        self.image_shape = tuple(image_shape)
-        self.config = self.resolve(config, self.image_shape)
-        self.latent_size = self.config.latent_size
-        for option in self.options:
-            setattr(self, option, getattr(self.config, option))
-        self._build_networks()
-
-    # ---- Settings ------------------------------------------------------------------------------
+    @classmethod
+    def defaults(cls, image_shape: tuple[int, int, int]) -> dict[str, Any]:
+        """See `PlayerModel`; the latent size is that of the images' architecture family."""
+        distributions = {"likelihood": cls.likelihoods, "posterior": cls.posteriors}
+        return {
+            "latent_size": networks.family(image_shape).DEFAULT_LATENT_SIZE,
+            **{name: accepted[0] for name, accepted in distributions.items() if accepted},
+            **cls.options,
+        }
 
     @classmethod
     def resolve(cls, config: ModelConfig, image_shape: tuple[int, int, int]) -> ModelConfig:
-        """`config` with every None that this model has a default for filled in.
-
-        Raises:
-            UsageError: a setting does not apply to this model.
-        """
-        family = networks.family(image_shape)
-        defaults = {"latent_size": family.DEFAULT_LATENT_SIZE, **cls.options}
-        general = {"model", "width", "latent_size"}
+        """See `PlayerModel`."""
         for name, accepted in (("likelihood", cls.likelihoods), ("posterior", cls.posteriors)):
-            general.add(name)
             value = getattr(config, name)
-            if accepted:
-                defaults[name] = accepted[0]
             if value is not None and value not in accepted:
                 expected = "one of " + ", ".join(accepted) if accepted else f"no {name} at all"
                 raise UsageError(
                     f"{config.model} does not take {name}={value}: expected {expected}"
                 )
-        filled = {}
-        for field in dataclasses.fields(config):
-            value = getattr(config, field.name)
-            if value is None:
-                filled[field.name] = defaults.get(field.name)
-            elif field.name not in general and field.name not in cls.options:
-                own = ", ".join(sorted(cls.options)) or "none"
-                raise UsageError(
-                    f"{config.model} has no option {field.name} (given {value!r}); it has: {own}"
-                )
-        return dataclasses.replace(config, **filled)
+        return super().resolve(config, image_shape)
 
-    def get_config(self) -> dict[str, Any]:
-        """JSON-able arguments of the constructor."""
-        return {"config": dataclasses.asdict(self.config), "image_shape": list(self.image_shape)}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> LatentVariableModel:
-        """The inverse of `get_config`."""
-        return cls(ModelConfig(**config["config"]), tuple(config["image_shape"]))
+    @property
+    def latent_size(self) -> int:
+        """D, the dimensions of z."""
+        return self.config.latent_size
 
     # ---- Networks ------------------------------------------------------------------------------
 
@@ -143,10 +115,6 @@ class LatentVariableModel(keras.Model):
         if self.config.posterior == "real_nvp":
             return RealNVPHead(self.latent_size, context=self.config.flow_context)
         return POSTERIORS[self.config.posterior](self.latent_size)
-
-    def player_variables(self, player: str) -> list[keras.Variable]:
-        """The trainable variables that this player's loss moves, and no other's."""
-        return getattr(self, player).trainable_variables
 
     # ---- Distributions and the tensors of the signatures ---------------------------------------
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from zoo.models.base import GenerativeModel, Losses
-from zoo.models.inference import Matching
+from zoo.models.base import Losses
+from zoo.models.inference import GenerativeModel, Matching
 from zoo.noise import Noise
 
 

@@ -6,8 +6,8 @@ import keras
 import tensorflow as tf
 
 from zoo.losses import as_fake, as_real, squared_distance
-from zoo.models.base import GenerativeModel, Losses
-from zoo.models.inference import Matching
+from zoo.models.base import Losses
+from zoo.models.inference import GenerativeModel, Matching
 from zoo.noise import Noise
 
 

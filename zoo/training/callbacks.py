@@ -114,11 +114,12 @@ class Pictures(StepCallback):
         every: int,
         run: Run,
         writer: tf.summary.SummaryWriter,
-        images: np.ndarray,
+        dataset: Any,
     ):
         super().__init__(span)
         self._every, self._run, self._writer = every, run, writer
-        self._images = images[: PICTURE_IMAGES // 2].astype(np.float32) / 255.0
+        images = dataset.split("validation").images[: PICTURE_IMAGES // 2]
+        self._images = images.astype(np.float32) / 255.0
         self._noise = row_noise(row_seeds(run.config.training.seed, 0, PICTURE_IMAGES))
 
     def on_step(self, logs: dict[str, Any]) -> None:
@@ -134,6 +135,36 @@ class Pictures(StepCallback):
             for name, pixels in pictures.items():
                 save_png(self._run.path / "images" / f"{name}-{self.step:08d}.png", pixels)
                 tf.summary.image(name, pixels[None])
+
+
+class ErrorRates(StepCallback):
+    """The share of held-out images that a classifier gets wrong, in a line of metrics."""
+
+    def __init__(
+        self,
+        span: Span,
+        every: int,
+        run: Run,
+        writer: tf.summary.SummaryWriter,
+        dataset: Any,
+    ):
+        super().__init__(span)
+        self._every, self._run, self._writer = every, run, writer
+        self._held_out = {name: (s, dataset.labels(name)) for name, s in dataset.splits.items()}
+        del self._held_out["train"]
+
+    def on_step(self, logs: dict[str, Any]) -> None:
+        """Writes `validation_error` and `test_error`."""
+        if not self.due(self._every):
+            return
+        errors = {
+            f"{name}_error": self.model.error_rate(split.images, labels)
+            for name, (split, labels) in self._held_out.items()
+        }
+        self._run.log({"step": self.step, **errors})
+        with self._writer.as_default(self.step):
+            for name, value in errors.items():
+                tf.summary.scalar(name, value)
 
 
 class Preemption(StepCallback):

@@ -51,7 +51,7 @@ def train(config: RunConfig, run_dir: str | Path) -> Training:
     dataset = load_dataset(config.data)
     config = dataclasses.replace(
         config,
-        model=cls.resolve(config.model, dataset.image_shape),
+        model=cls.resolve_for(config.model, dataset),
         training=dataclasses.replace(training, learning_rate=rates),
     )
     with folder_lock(Path(run_dir)):
@@ -82,7 +82,9 @@ def _fit(run: Run, model: Any, dataset: Any, strategy: tf.distribute.Strategy, f
         first_step=span.first,
         steps=span.last,
         passes=model.passes,
+        labels=dataset.labels("train") if model.needs_labels else None,
     )
+    outcome = callbacks.ErrorRates if model.needs_labels else callbacks.Pictures
     preemption = callbacks.Preemption(span, run)
     with (
         contextlib.closing(tf.summary.create_file_writer(str(run.path / "tensorboard"))) as writer,
@@ -99,13 +101,7 @@ def _fit(run: Run, model: Any, dataset: Any, strategy: tf.distribute.Strategy, f
             callbacks=[
                 callbacks.Metrics(span, training.log_every, run, writer, bar),
                 callbacks.Checkpoints(span, training.checkpoint_every, run),
-                callbacks.Pictures(
-                    span,
-                    training.checkpoint_every,
-                    run,
-                    writer,
-                    dataset.split("validation").images,
-                ),
+                outcome(span, training.checkpoint_every, run, writer, dataset),
                 preemption,
             ],
         )

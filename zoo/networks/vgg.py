@@ -1,0 +1,72 @@
+"""The VGG-style classifier of the Inception Score (paper.md section 9 [P, C])."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from zoo.networks import layers
+from zoo.noise import Noise
+
+BLOCKS = ((64,) * 2, (128,) * 2, (256,) * 3, (512,) * 3, (512,) * 3)  # maps of each layer [C]
+FIRST_DROPOUT, DROPOUT, HEAD_DROPOUT = 0.3, 0.4, 0.5  # within [C]; behind which block: chosen
+
+
+class VGG(keras.Model):
+    """Images `[N, H, W, C]` in [0, 1] -> logits `[N, K]` and features `[N, F]`.
+
+    Simonyan & Zisserman 2015 with batch norm, in the shape for small images: blocks of 3x3
+    convolutions with max-pooling between them, the features are the means of the last maps. There
+    are as many of the five blocks as halve the image down to 2 or 3 pixels: four for 28, five for
+    32.
+
+    Args:
+        image_shape: `(H, W, C)`.
+        classes: K.
+        width: multiplier of feature maps.
+    """
+
+    def __init__(self, image_shape: tuple[int, int, int], classes: int, width: float):
+        super().__init__(name="network")
+        side, channels = min(image_shape[:2]), image_shape[2]
+        depth = min(len(BLOCKS), max(1, side.bit_length() - 1))
+        self.dropout_rates = [FIRST_DROPOUT, *[DROPOUT] * (depth - 2), HEAD_DROPOUT][-depth:]
+        self.blocks = []
+        for i, maps in enumerate(BLOCKS[:depth]):
+            stack = [keras.Input((None, None, channels))]
+            stack += [keras.layers.MaxPooling2D()] if i else [layers.to_symmetric_range()]
+            for m in maps:
+                channels = layers.scaled(m, width)
+                stack += [_conv(channels), layers.batch_norm(), keras.layers.ReLU()]
+            self.blocks.append(keras.Sequential(stack, name=f"block_{i}"))
+        self.head = keras.layers.Dense(classes, name="head")
+        self.head.build((None, channels))
+        self.built = True
+
+    def call(
+        self, images: tf.Tensor, noise: Noise | None = None, training: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Logits and features, float32; in training `noise` decides what is dropped."""
+        maps = images
+        for i, (block, rate) in enumerate(zip(self.blocks, self.dropout_rates, strict=True)):
+            maps = block(maps, training=training)
+            if i == len(self.blocks) - 1:
+                maps = features = tf.reduce_mean(maps, axis=[1, 2])
+            if training:
+                maps = _dropped(maps, rate, noise, f"dropout {i}")
+        return tf.cast(self.head(maps), tf.float32), tf.cast(features, tf.float32)
+
+
+def _conv(filters: int) -> keras.layers.Layer:
+    """3x3, without a bias, which batch norm would take away again."""
+    return keras.layers.Conv2D(
+        filters, 3, padding="same", use_bias=False, kernel_initializer="he_normal"
+    )
+
+
+def _dropped(values: Any, rate: float, noise: Noise, purpose: str) -> Any:
+    """Dropout from the model's noise: a function of the row, whatever the replica."""
+    kept = noise.uniform(purpose, tuple(values.shape[1:])) >= rate
+    return values * tf.cast(kept, values.dtype) / (1.0 - rate)

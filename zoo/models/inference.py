@@ -42,9 +42,9 @@ class Matching:
 class LatentVariableModel(keras.Model):
     """A model with its settings, its networks, and what it computes once it is trained.
 
-    Subclasses state, as class attributes, `players` (one network each), `matching`, `likelihoods`
-    and `posteriors` (what they accept, their default first), and `options` (their own settings with
-    defaults).
+    Subclasses state, as class attributes, `players` (one network each), `matching` and, where a
+    posterior changes it, `matching_by_posterior`, `likelihoods` and `posteriors` (what they accept,
+    their default first), and `options` (their own settings with defaults).
 
     Args:
         config: the model's settings; those left at None take the model's defaults.
@@ -58,6 +58,7 @@ class LatentVariableModel(keras.Model):
     critic_batch_norm = True
     has_elbo = True
     matching: Matching
+    matching_by_posterior: Mapping[str, Matching] = {}
     likelihoods: tuple[str, ...] = ()
     posteriors: tuple[str, ...] = ()
     options: Mapping[str, Any] = {}
@@ -126,7 +127,7 @@ class LatentVariableModel(keras.Model):
             "encoder": lambda: Encoder(family.encoder_trunk(shape, width), self._posterior_head()),
             "decoder": lambda: family.decoder(size, shape, channels, width),
             "image_critic": lambda: ImageCritic(family, shape, width, self.critic_batch_norm),
-            "code_critic": lambda: CodeCritic(size, width),
+            "code_critic": lambda: CodeCritic(size, self.code_critic_units, width),
             "joint_critic": lambda: JointCritic(family, shape, size, width),
         }
         for player in self.players:
@@ -214,7 +215,7 @@ class LatentVariableModel(keras.Model):
     @property
     def bound_status(self) -> str:
         """The status of this configuration's bound; see `Matching.bound`."""
-        return self.matching.bound
+        return self.matching_by_posterior.get(self.config.posterior, self.matching).bound
 
     @property
     def available_signatures(self) -> tuple[str, ...]:

@@ -38,14 +38,20 @@ class ImageCritic(keras.Model):
 
 
 class CodeCritic(keras.Model):
-    """Codes `[N, D]` -> logit `[N]`, positive for "prior": three hidden layers of 1,000 units [P].
+    """Codes `[N, D]` -> logit `[N]`, positive for "prior": an MLP of three hidden layers.
 
     No batch norm, with which two reproductions failed (paper.md section 4 [F:S4, S5]).
+
+    Args:
+        latent_size: D.
+        units: of each hidden layer; 1,000 in the paper, 5,000 in its study of 1,000 and 10,000
+            latents [P].
+        width: multiplier of the units.
     """
 
-    def __init__(self, latent_size: int, width: float):
+    def __init__(self, latent_size: int, units: int, width: float):
         super().__init__(name="code_critic")
-        units = layers.scaled(1000, width)
+        units = layers.scaled(units, width)
         stack = [keras.Input((latent_size,))]
         for _ in range(3):
             stack += [layers.dense(units), layers.leaky_relu()]

@@ -201,8 +201,9 @@ def child_of(process):
 
 
 @pytest.mark.slow
-def test_a_crash_leaves_the_others_and_the_same_command_goes_on(tmp_path):
-    """The first diverges, the second is killed, the third finishes; then again."""
+@pytest.mark.timeout(900)
+def test_a_crash_leaves_the_others_and_the_same_command_goes_on(tmp_path, capfd):
+    """The first diverges, the second is killed, the third stopped; then again."""
     grid = ["--sweep=learning_rate=1e30,1e-3,1e-4", "--steps=100000"]
     names = [f"learning_rate={rate}" for rate in ("1e+30", "0.001", "0.0001")]
     first, second, third = (tmp_path / name for name in names)
@@ -233,9 +234,10 @@ def test_a_crash_leaves_the_others_and_the_same_command_goes_on(tmp_path):
         assert run.config.training.learning_rate["encoder"] == entry.settings["learning_rate"]
 
     written = {f: f.stat().st_mtime_ns for f in second.rglob("*") if f.is_file()}
-    code, out, _ = finish(start(tmp_path, shorter[1], "--sweep=learning_rate=1e-3,1e-4"))
-    assert code == 0 and out.count("finished already") == 2
+    again = [*TINY, shorter[1], f"--run_dir={tmp_path}"]
+    assert call("train", *again, "--sweep=learning_rate=1e-3,1e-4") == 0
+    assert capfd.readouterr().out.count("finished already") == 2
     assert {f: f.stat().st_mtime_ns for f in second.rglob("*") if f.is_file()} == written
     assert states(tmp_path)[names[0]] == "failed"
-    code, _, err = finish(start(tmp_path, shorter[1], "--sweep=learning_rate=1e-3", "--seed=3"))
-    assert code == 2 and "holds another run: seed: 0 -> 3" in err
+    assert call("train", *again, "--sweep=learning_rate=1e-3", "--seed=3") == 2
+    assert "holds another run: seed: 0 -> 3" in capfd.readouterr().err

@@ -128,15 +128,14 @@ def test_the_elbo_of_the_exact_posterior_is_the_log_likelihood():
 def test_every_draw_of_the_exact_flow_posterior_gives_the_log_likelihood():
     """log p(x|z) + log p(z) - log q(z|x) = log p(x) whatever z, where q(z|x) is p(z|x)."""
     truth = Truth(orthogonal=True)
-    model = model_of(truth, posterior="real_nvp")
-    for seed in range(3):
-        noise = row_noise(tf.range(ROWS) + 100 * seed)
-        elbo = model.elbo(truth.images, noise)["elbo"]
-        np.testing.assert_allclose(elbo, truth.log_likelihood(), rtol=0, atol=ROUNDING)
+    model, draws = model_of(truth, posterior="real_nvp"), 3
+    images = tf.repeat(truth.images, draws, axis=0)
+    elbo = model.elbo(images, row_noise(tf.range(ROWS * draws)))["elbo"]
+    expected = np.repeat(truth.log_likelihood(), draws)
+    np.testing.assert_allclose(elbo, expected, rtol=0, atol=ROUNDING)
 
 
-@pytest.mark.parametrize("orthogonal", [True, False])
-@pytest.mark.parametrize("scale", [0.002, 0.02])
+@pytest.mark.parametrize(("orthogonal", "scale"), [(True, 0.002), (False, 0.02)])
 def test_elsewhere_the_gap_is_the_divergence_from_the_posterior(orthogonal, scale):
     truth = Truth(orthogonal)
     model = model_of(truth, exact=False, scale=scale)
@@ -148,7 +147,7 @@ def test_elsewhere_the_gap_is_the_divergence_from_the_posterior(orthogonal, scal
 
 
 def test_a_flow_elsewhere_stays_below():
-    truth, draws = Truth(orthogonal=True), 2000
+    truth, draws = Truth(orthogonal=True), 500
     model = model_of(truth, posterior="real_nvp")
     rng = np.random.default_rng(7)
     for net in model.encoder.head.nets:
@@ -162,16 +161,17 @@ def test_a_flow_elsewhere_stays_below():
 def test_training_the_encoder_reaches_the_log_likelihood_from_below():
     truth = Truth(orthogonal=True)
     model = model_of(truth, exact=False, scale=0.001)
-    model.compile({"encoder": 3e-3, "decoder": 1e-30}, seed=1)
+    model.compile({"encoder": 3e-4, "decoder": 1e-30}, seed=1)
     step = tf.function(model.train_step)
-    batch = tf.repeat(truth.images, 32, axis=0)
+    batch = tf.repeat(truth.images, 8, axis=0)
     gaps = []
-    for _ in range(5):
+    for rate in (3e-4, 3e-4, 3e-5, 3e-6):  # the noise of the draws keeps a constant rate away
+        model.optimizers["encoder"].learning_rate = rate
         gaps.append((truth.log_likelihood() - expected_elbo(model, truth.images)).mean())
-        for _ in range(80):
+        for _ in range(60):
             step(batch)
     gaps.append((truth.log_likelihood() - expected_elbo(model, truth.images)).mean())
-    assert gaps[0] > 1 and gaps[-1] < 0.05 and min(gaps) > -ROUNDING, gaps
+    assert gaps[0] > 10 and gaps[-1] < 0.02 and min(gaps) > -ROUNDING, gaps
 
 
 def test_a_new_flow_reproduces_the_elbo_of_the_gaussian():

@@ -2,16 +2,18 @@
 
 zoo-train --model=vae --dataset=color_mnist_mini --latent_size=50 --steps=1000 --run_dir=runs/vae
 zoo-train --preset=color_mnist_mini/vae --run_dir=runs/vae
+zoo-train --preset=color_mnist/vae --sweep=latent_sizes --sweep=seed=0,1 --run_dir=runs/sweep
 
 The same command again goes on where the run was. Exit codes: 0 finished (or stopped by SIGTERM,
-with a checkpoint), 2 a mistake in the command, its files or its numbers.
+with a checkpoint), 1 some runs of a sweep failed, 2 a mistake in the command, its files or its
+numbers.
 """
 
 from __future__ import annotations
 
 from absl import flags
 
-from flags import program
+from flags import program, sweep
 from zoo.config import DataConfig, ModelConfig, RunConfig, TrainingConfig
 
 
@@ -19,12 +21,13 @@ def define(values: flags.FlagValues) -> None:
     """Flags of zoo-train."""
     program.define_settings(values, ModelConfig, DataConfig, TrainingConfig)
     program.define_shared(values, "run_dir", "preset")
+    sweep.define(values)
     flags.DEFINE_bool(
         "list_models", False, "Print what the models are and exit.", flag_values=values
     )
 
 
-def main(values: flags.FlagValues) -> None:
+def main(values: flags.FlagValues) -> int | None:
     """Trains."""
     if values.list_models:
         program.start_tensorflow()
@@ -32,7 +35,9 @@ def main(values: flags.FlagValues) -> None:
 
         print(overview())
         print("\nFor the metrics of classes and features: classifier, on a data set with labels.")
-        return
+        return None
+    if values.sweep:
+        return sweep.run_sweep(values)
     config = RunConfig.create(**program.settings(values))
     program.exactly_one(values, "run_dir")
     program.start_tensorflow()
@@ -50,6 +55,7 @@ def main(values: flags.FlagValues) -> None:
         last = training.run.metrics()[-1]
         figures = ", ".join(f"{k} {v:.6g}" for k, v in last.items() if k != "step")
         print(f"trained {values.run_dir} to step {steps}: {figures}")
+    return None
 
 
 def run() -> None:

@@ -54,12 +54,3 @@ def test_distances():
     np.testing.assert_allclose(losses.l1(images, others), [0.5, 0.25])
     z, other = tf.constant([[1.0, 2.0]]), tf.constant([[0.0, 4.0]])
     np.testing.assert_allclose(losses.squared_distance(z, other), [5.0])
-
-
-@pytest.mark.parametrize(("real_weight", "optimum"), [(2.0, 1 / 2), (1.0, 1 / 3)])
-def test_optimum_of_the_image_critic_of_vgh_plus_plus(real_weight, optimum):
-    """Oracle 14: where data, reconstructions and samples agree."""
-    d = np.linspace(-3, 3, 6001)
-    loss = real_weight * losses.as_real(tf.constant(d)) + 2 * losses.as_fake(tf.constant(d))
-    best = d[np.argmin(loss)]
-    assert 1 / (1 + np.exp(-best)) == pytest.approx(optimum, abs=1e-3)

@@ -147,6 +147,15 @@ class ModelConfig(_Checked):
     adaptive_contrast: bool | None = setting(
         None, "Compare q(z|x) with a Gaussian of its moments instead of the prior (adversarial_vb)."
     )
+    code_critic_units: int | None = setting(
+        None,
+        "Units of each hidden layer of the code critic (aae, vgh, vgh_plus_plus): 1000, or 5000 in "
+        "the paper's study of many latents.",
+        above=0,
+    )
+    reconstructor_adversarial: bool | None = setting(
+        None, "Let the joint critic move the encoder too, as in bidirectional GANs (veegan)."
+    )
     gradient_penalty: float | None = setting(
         None, "Weight of the critic's gradient penalty (wgan_gp).", at_least=0
     )

@@ -15,7 +15,9 @@ OPTIONS = [
     {"model": "wgan_gp", "critic_updates": 2},
     {"model": "aae", "posterior": "deterministic"},
     {"model": "aae", "posterior": "implicit"},
+    {"model": "aae", "code_critic_units": 50},
     {"model": "adversarial_vb", "adaptive_contrast": True},
+    {"model": "veegan", "reconstructor_adversarial": True},
     {"model": "vgh", "posterior": "gaussian"},
     {"model": "vgh_plus_plus", "real_weight": 1.0, "adversarial_loss": "reverse_kl"},
 ]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib
 from collections.abc import Iterator
 from typing import Any
 
-from zoo.config import ModelConfig
+from zoo.config import ModelConfig, RunConfig
 from zoo.errors import UsageError
 
 MODELS = {
@@ -32,6 +33,21 @@ def model_class(name: str) -> Any:
         raise UsageError(f"model={name!r} is not known: expected one of {', '.join(known)}")
     module, attribute = known[name].rsplit(".", 1)
     return getattr(importlib.import_module(module), attribute)
+
+
+def resolve(config: RunConfig, dataset: Any) -> RunConfig:
+    """`config` with all that the model has a default for filled in: its options, a rate per player.
+
+    Raises:
+        UsageError: the model is unknown or a setting does not apply to it.
+    """
+    cls, training = model_class(config.model.model), config.training
+    rates = cls.resolve_learning_rate(training.learning_rate)
+    return dataclasses.replace(
+        config,
+        model=cls.resolve_for(config.model, dataset),
+        training=dataclasses.replace(training, learning_rate=rates),
+    )
 
 
 @contextlib.contextmanager

@@ -39,7 +39,7 @@ class AAE(GenerativeModel):
     terms = ("log_likelihood", "marginal_kl_ratio_estimate")
     likelihoods = ("bernoulli", "quantized_normal", "categorical")
     posteriors = ("gaussian", "deterministic", "implicit")
-    options = {"dequantization": "uniform"}
+    options = {"code_critic_units": 1000, "dequantization": "uniform"}
     learning_rates = {"encoder": 5e-4, "decoder": 5e-4, "code_critic": 2e-4}  # chosen [C]
 
     def losses(self, images: tf.Tensor, noise: Noise, training: bool = True) -> Losses:

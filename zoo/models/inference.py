@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -42,8 +43,9 @@ class Matching:
 class GenerativeModel(PlayerModel):
     """Base of every model of the zoo: what it computes, in training and once it is trained.
 
-    Beside what `PlayerModel` asks for, subclasses state `matching`, `likelihoods` and `posteriors`
-    (what they accept, their default first).
+    Beside what `PlayerModel` asks for, subclasses state `matching` and, where a posterior changes
+    it, `matching_by_posterior`; `likelihoods` and `posteriors` are what they accept, their default
+    first.
 
     Args:
         config: the model's settings; those left at None take the model's defaults.
@@ -56,6 +58,7 @@ class GenerativeModel(PlayerModel):
     critic_batch_norm = True
     has_elbo = True
     matching: Matching
+    matching_by_posterior: Mapping[str, Matching] = {}
     likelihoods: tuple[str, ...] = ()
     posteriors: tuple[str, ...] = ()
 
@@ -98,7 +101,7 @@ class GenerativeModel(PlayerModel):
             "encoder": lambda: Encoder(family.encoder_trunk(shape, width), self._posterior_head()),
             "decoder": lambda: family.decoder(size, shape, channels, width),
             "image_critic": lambda: ImageCritic(family, shape, width, self.critic_batch_norm),
-            "code_critic": lambda: CodeCritic(size, 1000, width),
+            "code_critic": lambda: CodeCritic(size, self.code_critic_units, width),
             "joint_critic": lambda: JointCritic(family, shape, size, width),
         }
         for player in self.players:
@@ -190,7 +193,7 @@ class GenerativeModel(PlayerModel):
     @property
     def bound_status(self) -> str:
         """The status of this configuration's bound; see `Matching.bound`."""
-        return self.matching.bound
+        return self.matching_by_posterior.get(self.config.posterior, self.matching).bound
 
     @property
     def available_signatures(self) -> tuple[str, ...]:

@@ -8,11 +8,15 @@ _COLUMNS = ("model", "visible space", "latent space", "decoder", "posterior", "b
 
 
 def overview() -> str:
-    """A Markdown table with one row per model."""
+    """A Markdown table: a row per model, and one per posterior that changes what it matches."""
     rows = [_COLUMNS]
     for name in MODELS:
-        m = model_class(name).matching
-        rows.append((f"`{name}`", m.visible, m.latent, m.decoder, m.posterior, m.bound))
+        cls = model_class(name)
+        ways = {f"`{name}`": cls.matching}
+        ways |= {f"`{name}`, `{p}`": m for p, m in cls.matching_by_posterior.items()}
+        rows += [
+            (way, m.visible, m.latent, m.decoder, m.posterior, m.bound) for way, m in ways.items()
+        ]
     widths = [max(len(row[i]) for row in rows) for i in range(len(_COLUMNS))]
     rows.insert(1, tuple("-" * width for width in widths))
     cells = ((c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in rows)

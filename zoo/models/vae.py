@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import keras
 import tensorflow as tf
 
@@ -31,6 +33,9 @@ class VAE(GenerativeModel):
         posterior="explicit",
         bound="exact",
     )
+    matching_by_posterior = {
+        "real_nvp": dataclasses.replace(matching, latent="conditional, MC KL", bound="estimate")
+    }
     terms = ("elbo", "log_likelihood", "kl")
     likelihoods = ("bernoulli", "quantized_normal", "categorical")
     posteriors = ("gaussian", "real_nvp")
@@ -47,8 +52,3 @@ class VAE(GenerativeModel):
         loss = tf.reduce_mean(self.kl_weight * kl - log_likelihood)
         report = {"elbo": log_likelihood - kl, "log_likelihood": log_likelihood, "kl": kl}
         return {"encoder": loss, "decoder": loss}, report
-
-    @property
-    def bound_status(self) -> str:
-        """Exact for the Gaussian posterior; RealNVP's KL is an unbiased estimate."""
-        return "exact" if self.config.posterior == "gaussian" else "estimate"

@@ -27,6 +27,10 @@ class VEEGAN(GenerativeModel):
     side of equation (15), -T(x_g, z) + log p(z): a classifier stands for its divergence, and it
     bounds E log p(z) of codes, not the likelihood of images, so that there is no `elbo` to
     export.
+
+    With `reconstructor_adversarial` the encoder's loss is ||z - F(x_g)||^2 - T(x, F(x)): it too
+    draws the two joint distributions together, as in ALI (Dumoulin et al. 2017) and in the
+    notebook that goes with VEEGAN's code (paper.md section 6.7).
     """
 
     players = ("encoder", "decoder", "joint_critic")
@@ -40,6 +44,7 @@ class VEEGAN(GenerativeModel):
     has_elbo = False
     terms = ("bound_ratio_estimate", "code_distance", "critic_generated", "critic_data")
     posteriors = ("deterministic",)
+    options = {"reconstructor_adversarial": False}
     learning_rates = {"encoder": 2e-4, "decoder": 2e-4, "joint_critic": 2e-4}  # chosen [C]
 
     def losses(self, images: tf.Tensor, noise: Noise, training: bool = True) -> Losses:
@@ -50,8 +55,9 @@ class VEEGAN(GenerativeModel):
         codes = self.posterior(images, training).point()
         generated = self.joint_critic(samples, z, training=training)
         data = self.joint_critic(images, codes, training=training)
+        adversarial = -data if self.reconstructor_adversarial else 0.0
         losses = {
-            "encoder": tf.reduce_mean(distance),
+            "encoder": tf.reduce_mean(distance + adversarial),
             "decoder": tf.reduce_mean(generated + distance),
             "joint_critic": tf.reduce_mean(as_real(generated) + as_fake(data)),
         }

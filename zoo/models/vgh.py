@@ -42,6 +42,7 @@ class VGH(GenerativeModel):
     terms = ("l1", "critic_real", "critic_reconstruction", "marginal_kl_ratio_estimate")
     posteriors = ("deterministic", "gaussian")
     options = {
+        "code_critic_units": 1000,
         "encoder_reconstruction_weight": 10.0,
         "decoder_reconstruction_weight": 10.0,
         "adversarial_loss": "non_saturating",

@@ -44,7 +44,8 @@ class CodeCritic(keras.Model):
 
     Args:
         latent_size: D.
-        units: of each hidden layer; 1,000 in the paper [P].
+        units: of each hidden layer; 1,000 in the paper, 5,000 in its study of 1,000 and 10,000
+            latents [P].
         width: multiplier of the units.
         hidden_layers: three in the paper [P].
         activation_noise: standard deviation of the Gaussian noise that training adds to each hidden

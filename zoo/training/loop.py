@@ -13,7 +13,7 @@ from tqdm import tqdm
 from zoo.config import RunConfig
 from zoo.data import load_dataset
 from zoo.data.pipeline import training_dataset
-from zoo.models import build_model, model_class
+from zoo.models import build_model, resolve
 from zoo.run import Run, folder_lock
 from zoo.training import callbacks
 from zoo.training.strategy import check_replicas, make_strategy
@@ -46,21 +46,21 @@ def train(config: RunConfig, run_dir: str | Path) -> Training:
     training = config.training
     strategy = make_strategy(training.strategy)
     check_replicas(training, strategy.num_replicas_in_sync)
-    cls = model_class(config.model.model)
-    rates = cls.resolve_learning_rate(training.learning_rate)
     dataset = load_dataset(config.data)
-    config = dataclasses.replace(
-        config,
-        model=cls.resolve_for(config.model, dataset),
-        training=dataclasses.replace(training, learning_rate=rates),
-    )
+    config = resolve(config, dataset)
+    training = config.training
     with folder_lock(Path(run_dir)):
         run = Run.create_or_resume(run_dir, config, dataset.fingerprint, dataset.image_shape)
         with strategy.scope():
             model = build_model(
                 config.model, dataset.image_shape, training.seed, training.dtype_policy
             )
-            model.compile(rates, training.seed, training.jit_compile, training.steps_per_execution)
+            model.compile(
+                training.learning_rate,
+                training.seed,
+                training.jit_compile,
+                training.steps_per_execution,
+            )
             first_step = run.checkpoints.restore(model)
         run.checkpoints.drop_after(first_step)
         run.forget_metrics_after(first_step)

@@ -1,0 +1,74 @@
+"""A folder of runs: what a sweep keeps beside its run folders.
+
+sweep_dir/sweep.json     which settings lie in which folder, and how far each has come
+          NAME=VALUE.../  one run folder per point of the grid
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from zoo.errors import UsageError
+from zoo.files import read_json, write_json
+from zoo.run import Run
+
+FINISHED, FAILED, UNFINISHED = "finished", "failed", "unfinished"
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One run of a sweep.
+
+    Attributes:
+        settings: what the sweep set, by the axes of its grid.
+        state: "finished"; "failed", with the reason in `message`; or "unfinished": not begun, under
+            way, or interrupted.
+        message: the last line that a failed run wrote.
+    """
+
+    settings: dict[str, Any]
+    state: str = UNFINISHED
+    message: str = ""
+
+
+class Sweep:
+    """The index of a sweep's folder; it keeps the runs of all grids that were trained there.
+
+    Args:
+        path: the folder above the run folders.
+        entries: by folder name.
+    """
+
+    def __init__(self, path: str | Path, entries: dict[str, Entry]):
+        self.path, self.entries = Path(path), entries
+
+    @classmethod
+    def open(cls, path: str | Path) -> Sweep:
+        """The sweep at `path`; one without entries where there is no index yet.
+
+        Raises:
+            UsageError: the index is damaged.
+        """
+        file = Path(path) / "sweep.json"
+        if not file.exists():
+            return cls(path, {})
+        try:
+            runs = read_json(file)["runs"]
+            return cls(path, {folder: Entry(**entry) for folder, entry in runs.items()})
+        except (KeyError, TypeError, AttributeError) as error:
+            raise UsageError(f"{file} is not the index of a sweep: {error!r}") from None
+
+    def note(self, entries: dict[str, Entry]) -> None:
+        """Adds or replaces entries, and writes the index."""
+        self.entries |= entries
+        runs = {folder: dataclasses.asdict(entry) for folder, entry in self.entries.items()}
+        write_json(self.path / "sweep.json", {"runs": runs})
+
+    def runs(self) -> Iterator[tuple[Entry, Run]]:
+        """The finished runs with their entries."""
+        for folder, entry in self.entries.items():
+            if entry.state == FINISHED:
+                yield entry, Run.open(self.path / folder)

@@ -4,7 +4,8 @@ zoo-train --model=vae --dataset=color_mnist_mini --latent_size=50 --steps=1000 -
 zoo-train --preset=color_mnist_mini/vae --run_dir=runs/vae
 
 The same command again goes on where the run was. Exit codes: 0 finished (or stopped by SIGTERM,
-with a checkpoint), 2 a mistake in the command, its files or its numbers.
+with a checkpoint), 2 a mistake in the command, its files or its numbers, 3 another worker of the
+run is gone: start all of them again.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ def main(values: flags.FlagValues) -> None:
 
     training = train(config, values.run_dir)
     steps = config.training.steps
+    if not training.chief:
+        return
     if training.first_step >= steps:
         print(f"{values.run_dir} is finished: {training.first_step} steps. Nothing to do.")
     elif training.last_step < steps:

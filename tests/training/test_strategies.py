@@ -15,8 +15,13 @@ pytestmark = pytest.mark.slow
 RATE = 1e-3
 STEPS = 3
 TINY = {
-    **{"latent_size": 3, "width": 0.06, "batch_size": 8, "learning_rate": RATE},
-    **{"steps": STEPS, "log_every": 1, "checkpoint_every": 1},
+    "latent_size": 3,
+    "width": 0.06,
+    "batch_size": 8,
+    "learning_rate": RATE,
+    "steps": STEPS,
+    "log_every": 1,
+    "checkpoint_every": 1,
 }
 OPTIONS = {"wgan_gp": {"critic_updates": 2}}
 every_model = pytest.mark.parametrize("model", MODELS)

@@ -48,11 +48,13 @@ def finish(processes):
 
 def train_with_workers(output, runs, count=2):
     """Trains `(run_dir, settings)` one after another with `count` workers; `output` takes the final
-    state as worker 0 sees it in its folder 0, and so on."""
+    state as worker 0 sees it in its folder 0, and so on. Returns what each said."""
     configs, processes = cluster(count), []
     for i, config in enumerate(configs):
         (output / str(i)).mkdir(parents=True)
         job = json.dumps([str(output / str(i)), [[str(f), settings] for f, settings in runs]])
         processes.append(start(["-m", "tests.training.worker", job], TF_CONFIG=config))
-    for code, _, err in finish(processes):
+    results = finish(processes)
+    for code, _, err in results:
         assert code == 0, err
+    return [out for _, out, _ in results]

@@ -31,7 +31,7 @@ FIRST = {"type": "worker", "index": 0}
         ({"cluster": TWO, "task": {"type": "worker", "index": 2}}, "not in its cluster"),
         ({"cluster": TWO, "task": {"type": "worker", "index": "0"}}, "not in its cluster"),
         ({"cluster": TWO, "task": {"type": "chief", "index": 0}}, "not in its cluster"),
-        ({"cluster": TWO, "task": {"type": [], "index": 0}}, "does not describe a cluster"),
+        ({"cluster": TWO, "task": {"type": [], "index": 0}}, "not in its cluster"),
     ],
 )
 @pytest.mark.parametrize("strategy", ["multi_worker", "auto"])

@@ -158,7 +158,7 @@ def check_cluster() -> None:
         refuse("has an address that is not host:port")
     if len(set(addresses)) != len(addresses):
         refuse("names an address twice")
-    if kind not in jobs or type(index) is not int or not 0 <= index < len(jobs[kind]):
+    if kind not in list(jobs) or type(index) is not int or not 0 <= index < len(jobs[kind]):
         refuse("has a task that is not in its cluster")
 
 

@@ -20,6 +20,7 @@ from zoo.noise import step_noise
 from zoo.run import Run
 from zoo.training import callbacks
 from zoo.training.strategy import make_strategy
+from zoo.training.workers import Workers
 
 FIT_STEPS, FIT_REPEATS = 20, 5
 STEPS, REPEATS = 3, 5  # of VGH++
@@ -56,14 +57,15 @@ def _fit_against_step() -> Comparison:
     model, dataset, constant = _compiled(config)
     step = tf.function(model.train_step)
     span = callbacks.Span(0, FIT_STEPS)
+    workers = Workers(make_strategy("one_device"))
     with tempfile.TemporaryDirectory() as folder, tqdm(disable=True) as bar:
         run = Run.create_or_resume(folder, config, dataset.fingerprint, dataset.image_shape)
         writer = tf.summary.create_file_writer(f"{folder}/tensorboard")
 
         def fit() -> float:
             stopwatch = Stopwatch()
-            metrics = callbacks.Metrics(span, FIT_STEPS, run, writer, bar)
-            every = [metrics, callbacks.Preemption(span, run), stopwatch]
+            metrics = callbacks.Metrics(span, FIT_STEPS, run, workers, writer, bar)
+            every = [metrics, callbacks.Preemption(span, run, workers), stopwatch]
             batches = _batches(config, dataset, FIT_STEPS)
             model.fit(batches, steps_per_epoch=FIT_STEPS, shuffle=False, verbose=0, callbacks=every)
             return stopwatch.seconds_per_step()

@@ -15,10 +15,10 @@ from absl import flags
 from absl import logging as absl_logging
 
 from zoo.config import DataConfig, ModelConfig, TrainingConfig
-from zoo.errors import UsageError
+from zoo.errors import UsageError, WorkerLost
 
 PRESETS = Path(__file__).parent / "presets"
-USAGE_ERROR = 2
+USAGE_ERROR, WORKER_LOST = 2, 3
 
 _ABSL = {"int": flags.DEFINE_integer, "float": flags.DEFINE_float, "bool": flags.DEFINE_bool}
 
@@ -131,7 +131,8 @@ def _quiet_stderr() -> Iterator[None]:
 
 def start_tensorflow() -> None:
     """Imports TensorFlow and Keras without the dozen lines that they print on every start."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Among several workers, the loss of one is one line of ours, not pages of TensorFlow's.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3" if os.environ.get("TF_CONFIG") else "2")
     if os.environ.setdefault("KERAS_BACKEND", "tensorflow") != "tensorflow":
         raise UsageError(
             f"KERAS_BACKEND={os.environ['KERAS_BACKEND']!r}: the zoo needs the tensorflow backend"
@@ -166,10 +167,10 @@ def run_program(
     try:
         parse(values, argv, about)
         code = main(values) or 0
-    except UsageError as error:
+    except (UsageError, WorkerLost) as error:
         line = " ".join(str(error).split())
         print(f"{Path(argv[0]).name}: {line}", file=sys.stderr)
-        code = USAGE_ERROR
+        code = USAGE_ERROR if isinstance(error, UsageError) else WORKER_LOST
     raise SystemExit(code)
 
 

@@ -6,7 +6,7 @@ zoo-train --preset=color_mnist/vae --sweep=latent_sizes --sweep=seed=0,1 --run_d
 
 The same command again goes on where the run was. Exit codes: 0 finished (or stopped by SIGTERM,
 with a checkpoint), 1 some runs of a sweep failed, 2 a mistake in the command, its files or its
-numbers.
+numbers, 3 another worker of the run is gone: start all of them again.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ def main(values: flags.FlagValues) -> int | None:
 
     training = train(config, values.run_dir)
     steps = config.training.steps
+    if not training.chief:
+        return None
     if training.first_step >= steps:
         print(f"{values.run_dir} is finished: {training.first_step} steps. Nothing to do.")
     elif training.last_step < steps:

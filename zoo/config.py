@@ -200,6 +200,9 @@ class TrainingConfig(_Checked):
         0, "The run seed: weights, noise and data order follow from it.", at_least=0
     )
     strategy: str = setting("auto", "How devices share the work.", choices=STRATEGIES)
+    cpu_devices: int | None = setting(
+        None, "Logical CPU devices for --strategy=mirrored, in the place of GPUs.", above=0
+    )
     dtype_policy: str = setting("float32", "Keras dtype policy.", choices=DTYPE_POLICIES)
     jit_compile: bool = setting(False, "Compile the train step with XLA; one replica only.")
     steps_per_execution: int = setting(
@@ -217,6 +220,35 @@ class TrainingConfig(_Checked):
                     f"steps_per_execution={self.steps_per_execution} must divide "
                     f"{name}={getattr(self, name)}"
                 )
+        if self.cpu_devices is not None:
+            if self.strategy != "mirrored":
+                raise UsageError(
+                    f"cpu_devices={self.cpu_devices} applies to strategy=mirrored only, "
+                    f"not to {self.strategy}"
+                )
+            check_replicas(self, self.cpu_devices)
+        if self.jit_compile and self.strategy == "tpu":
+            raise UsageError("jit_compile does not apply to strategy=tpu: a TPU compiles by itself")
+
+
+def check_replicas(config: TrainingConfig, replicas: int) -> None:
+    """Refuses what does not work on this many replicas.
+
+    Raises:
+        UsageError: naming the setting.
+    """
+    if config.batch_size % replicas:
+        raise UsageError(
+            f"batch_size={config.batch_size} does not divide over {replicas} replicas: "
+            f"expected a multiple of {replicas}"
+        )
+    if replicas > 1 and config.jit_compile:
+        raise UsageError(f"jit_compile works on one replica only; there are {replicas}")
+    if replicas > 1 and config.steps_per_execution > 1:
+        raise UsageError(
+            f"steps_per_execution={config.steps_per_execution} works on one replica only; "
+            f"there are {replicas}"
+        )
 
 
 ALL_PLAYERS = "all"
@@ -266,7 +298,7 @@ class RunConfig:
 
     # What may change between two starts of one run without making it another run.
     FREE = frozenset(
-        {"data_dir", "steps", "strategy", "jit_compile", "steps_per_execution"}
+        {"data_dir", "steps", "strategy", "cpu_devices", "jit_compile", "steps_per_execution"}
         | {"log_every", "checkpoint_every"}
     )
 

@@ -1,4 +1,4 @@
-"""The one exception of the zoo for mistakes that a user can mend."""
+"""The exceptions of the zoo: a mistake that a user can mend, and the loss of another worker."""
 
 
 class UsageError(ValueError):
@@ -6,4 +6,12 @@ class UsageError(ValueError):
 
     The message is one line that says what is wrong, the value seen and what would be accepted.
     Programs print it on stderr and exit with code 2; library callers catch it as `ValueError`.
+    """
+
+
+class WorkerLost(RuntimeError):
+    """Another worker of the run ended or cannot be reached any more.
+
+    The message is one line. Programs print it on stderr and exit with code 3: nothing is wrong with
+    the run, which goes on once all workers are started again.
     """

@@ -38,8 +38,8 @@ def test_order_hangs_on_the_seed_and_any_place_is_reached_at_once():
     assert not np.array_equal(order(2, 0, 50, 50), whole[:50])
 
 
-def batches(images, strategy, first_step=0, steps=6, passes=1):
-    dataset = training_dataset(
+def dataset_of(images, strategy, first_step=0, steps=6, passes=1):
+    return training_dataset(
         images,
         strategy=strategy,
         batch_size=8,
@@ -48,6 +48,10 @@ def batches(images, strategy, first_step=0, steps=6, passes=1):
         steps=steps,
         passes=passes,
     )
+
+
+def batches(images, strategy, **settings):
+    dataset = dataset_of(images, strategy, **settings)
     results = []
     for batch in dataset:
         parts = strategy.experimental_local_results(batch)
@@ -68,6 +72,17 @@ def test_two_replicas_see_the_rows_of_one(images, passes):
     two = batches(images, make_strategy("mirrored"), passes=passes)
     np.testing.assert_array_equal(one, two)
     assert one[0].shape == ((8, 3, 28, 28, 3) if passes == 3 else (8, 28, 28, 3))
+
+
+@pytest.mark.parametrize("passes", [1, 3])
+def test_shapes_are_static_as_a_tpu_needs_them(images, passes):
+    shape = (3, 28, 28, 3) if passes == 3 else (28, 28, 3)
+    one = dataset_of(images, make_strategy("one_device"), passes=passes).element_spec
+    assert one.shape == (8, *shape)
+    two = dataset_of(images, make_strategy("mirrored"), passes=passes).element_spec
+    assert [spec.shape for spec in tf.nest.flatten(two, expand_composites=True)] == [
+        (4, *shape)
+    ] * 2
 
 
 def test_resume_jumps_to_its_place(images):

@@ -208,6 +208,22 @@ def test_static_train_step_compiles_with_xla_to_the_same_result(variant):
     assert_same(train(plain, 1), train(other, 1, step), rtol=1e-3, atol=1e-4)
 
 
+def test_a_tpu_can_reduce_what_replicas_reduce(monkeypatch):
+    """Its op takes fewer types than others; only the graph can be built here."""
+    dtypes, reduce = set(), tf.distribute.ReplicaContext.all_reduce
+
+    def spy(context, op, value, *args):
+        dtypes.update(part.dtype for part in tf.nest.flatten(value))
+        return reduce(context, op, value, *args)
+
+    monkeypatch.setattr(tf.distribute.ReplicaContext, "all_reduce", spy)
+    train(compiled({"model": "vae"}), 1)
+    assert dtypes
+    for dtype in dtypes:
+        with tf.Graph().as_default():
+            tf.raw_ops.CrossReplicaSum(input=tf.zeros([], dtype), group_assignment=[[0]])
+
+
 @every_variant
 def test_bfloat16_is_finite_with_float32_losses(variant):
     model = compiled(variant, dtype_policy="mixed_bfloat16")

@@ -252,7 +252,8 @@ class PlayerModel(keras.Model):
             moved = gradients.get(player, ())
             sums += [losses[player], tf.add_n([tf.reduce_sum(g) for g in moved] or [0.0])]
         sums += [tf.reduce_sum(report[term]) for term in self.terms]
-        bad = tf.cast(~tf.math.is_finite(tf.stack(sums)), tf.int64)
+        # A TPU reduces int32 over its replicas, but not int64.
+        bad = tf.cast(~tf.math.is_finite(tf.stack(sums)), tf.int32)
         bad = tf.distribute.get_replica_context().all_reduce("sum", bad)
         first = (self.faults.value == 0) & (bad > 0)
         self.faults.assign(tf.where(first, self.step.value, self.faults.value))
@@ -267,14 +268,23 @@ class PlayerModel(keras.Model):
             self.trackers[f"{player}_loss"].update_state(loss)
         for term, values in report.items():
             self.trackers[term].update_state(values)
-        # Keras's trainer reduces the results over workers along their first axis, which a scalar
-        # does not have (keras-team/keras#20585).
-        multi_worker = isinstance(
-            tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy
-        )
-        return {
-            n: t.result()[None] if multi_worker else t.result() for n, t in self.trackers.items()
-        }
+        strategy = tf.distribute.get_strategy()
+        if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            # Keras's trainer reduces every result over the workers, at every step, and along a
+            # first axis that a scalar does not have (keras-team/keras#20585). It gets one number
+            # that has it; `results` reduces the metrics where they are wanted.
+            return {"step": tf.cast(self.step.value, tf.float32)[None]}
+        return {name: tracker.result() for name, tracker in self.trackers.items()}
+
+    def results(self) -> dict[str, float]:
+        """The metrics since `reset_metrics`, over all replicas. All workers call it together."""
+        return {name: float(tracker.result()) for name, tracker in self.trackers.items()}
+
+    @property
+    def state(self) -> list[keras.Variable]:
+        """All that training changes and a checkpoint holds."""
+        parts = [*(getattr(self, player) for player in self.players), *self.optimizers.values()]
+        return [self.step, *(variable for part in parts for variable in part.variables)]
 
 
 def _rows(images: Batch) -> int | tf.Tensor:

@@ -17,6 +17,7 @@ from zoo.errors import UsageError
 from zoo.noise import row_noise, row_seeds
 from zoo.pictures import grid, save_png, side_by_side
 from zoo.run import Run
+from zoo.training.workers import Workers
 
 PICTURE_IMAGES = 64  # chosen
 
@@ -66,10 +67,17 @@ class Metrics(StepCallback):
     """Writes the metrics, averaged since the last line, and moves the progress bar."""
 
     def __init__(
-        self, span: Span, every: int, run: Run, writer: tf.summary.SummaryWriter, bar: tqdm
+        self,
+        span: Span,
+        every: int,
+        run: Run,
+        workers: Workers,
+        writer: tf.summary.SummaryWriter,
+        bar: tqdm,
     ):
         super().__init__(span)
-        self._every, self._run, self._writer, self._bar = every, run, writer, bar
+        self._every, self._run, self._workers = every, run, workers
+        self._writer, self._bar = writer, bar
         self._since, self._time = span.first, time.monotonic()
 
     def on_step(self, logs: dict[str, Any]) -> None:
@@ -78,8 +86,10 @@ class Metrics(StepCallback):
         if not self.due(self._every):
             return
         check_finite(self.model)
-        values = {name: float(np.squeeze(value)) for name, value in logs.items()}
+        values = self.model.results()  # reduced over the workers, hence by all of them
         self.model.reset_metrics()
+        if not self._workers.chief:
+            return
         now = time.monotonic()
         rate = (self.step - self._since) / (now - self._time)
         self._since, self._time = self.step, now
@@ -94,15 +104,21 @@ class Metrics(StepCallback):
 class Checkpoints(StepCallback):
     """Writes a checkpoint of every sound state that is due."""
 
-    def __init__(self, span: Span, every: int, run: Run):
+    def __init__(self, span: Span, every: int, run: Run, workers: Workers):
         super().__init__(span)
-        self._every, self._run = every, run
+        self._every, self._run, self._workers = every, run, workers
 
     def on_step(self, logs: dict[str, Any]) -> None:
         """Writes it."""
         if self.due(self._every):
-            check_finite(self.model)
-            self._run.checkpoints.save(self.model)
+            checkpoint(self.model, self._run, self._workers)
+
+
+def checkpoint(model: Any, run: Run, workers: Workers) -> None:
+    """The chief writes a checkpoint; all workers stop where there is a fault."""
+    check_finite(model)
+    if workers.chief:
+        run.checkpoints.save(model)
 
 
 class Pictures(StepCallback):
@@ -168,11 +184,12 @@ class ErrorRates(StepCallback):
 
 
 class Preemption(StepCallback):
-    """After a SIGTERM: ends training after the step in progress, with a checkpoint of it."""
+    """After a SIGTERM to any worker: ends training on all of them after the step in progress, with
+    a checkpoint of it. The last of the callbacks."""
 
-    def __init__(self, span: Span, run: Run):
+    def __init__(self, span: Span, run: Run, workers: Workers):
         super().__init__(span)
-        self._run, self._asked = run, False
+        self._run, self._workers, self._asked = run, workers, False
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
@@ -189,7 +206,6 @@ class Preemption(StepCallback):
 
     def on_step(self, logs: dict[str, Any]) -> None:
         """Stops where it was asked to."""
-        if self._asked and not self.model.stop_training:
-            check_finite(self.model)
-            self._run.checkpoints.save(self.model)
+        if self._workers.total(self._asked):
+            checkpoint(self.model, self._run, self._workers)
             self.model.stop_training = True

@@ -10,13 +10,14 @@ from typing import Any
 import tensorflow as tf
 from tqdm import tqdm
 
-from zoo.config import RunConfig
+from zoo.config import RunConfig, check_replicas
 from zoo.data import load_dataset
 from zoo.data.pipeline import training_dataset
 from zoo.models import build_model, resolve
 from zoo.run import Run, folder_lock
 from zoo.training import callbacks
-from zoo.training.strategy import check_replicas, make_strategy
+from zoo.training.strategy import make_strategy
+from zoo.training.workers import Workers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,11 +28,15 @@ class Training:
         run: the run folder.
         first_step: steps that were done before.
         last_step: steps done now; less than the configured steps only after a SIGTERM.
+        model: the model, trained.
+        chief: whether this process wrote the run folder; among several workers one does.
     """
 
     run: Run
     first_step: int
     last_step: int
+    model: Any
+    chief: bool
 
 
 def train(config: RunConfig, run_dir: str | Path) -> Training:
@@ -40,17 +45,27 @@ def train(config: RunConfig, run_dir: str | Path) -> Training:
     The result depends on the configuration alone: a run that was killed and started again ends with
     the same weights as one that was not.
 
+    Every worker of a run of several calls it alike; the chief alone reads and writes the folder.
+
     Raises:
         UsageError: the configuration, the data or the folder will not do, or a loss was not finite.
+        WorkerLost: another worker of the run is gone.
     """
     training = config.training
-    strategy = make_strategy(training.strategy)
+    strategy = make_strategy(training.strategy, training.cpu_devices)
     check_replicas(training, strategy.num_replicas_in_sync)
-    dataset = load_dataset(config.data)
-    config = resolve(config, dataset)
-    training = config.training
-    with folder_lock(Path(run_dir)):
-        run = Run.create_or_resume(run_dir, config, dataset.fingerprint, dataset.image_shape)
+    workers = Workers(strategy)
+    with workers.watched(), contextlib.ExitStack() as stack:
+        with workers.all_or_none():
+            dataset = load_dataset(config.data)
+            config = resolve(config, dataset)
+        training = config.training
+        workers.agree({**config.flat(), "data_dir": None, "data": dataset.fingerprint})
+        run = Run(run_dir, config, dataset.fingerprint, dataset.image_shape)
+        with workers.all_or_none():
+            if workers.chief:
+                stack.enter_context(folder_lock(run.path))
+                Run.create_or_resume(run_dir, config, dataset.fingerprint, dataset.image_shape)
         with strategy.scope():
             model = build_model(
                 config.model, dataset.image_shape, training.seed, training.dtype_policy
@@ -61,16 +76,26 @@ def train(config: RunConfig, run_dir: str | Path) -> Training:
                 training.jit_compile,
                 training.steps_per_execution,
             )
-            first_step = run.checkpoints.restore(model)
-        run.checkpoints.drop_after(first_step)
-        run.forget_metrics_after(first_step)
-        if first_step >= training.steps:
-            return Training(run, first_step, first_step)
-        last_step = _fit(run, model, dataset, strategy, first_step)
-        return Training(run, first_step, last_step)
+        with workers.all_or_none(), strategy.scope():
+            if workers.chief:
+                first_step = run.checkpoints.restore(model)
+                run.checkpoints.drop_after(first_step)
+                run.forget_metrics_after(first_step)
+        workers.broadcast(model.state)
+        first_step = last_step = int(model.step.numpy())
+        if first_step < training.steps:
+            last_step = _fit(run, model, dataset, strategy, workers, first_step)
+        return Training(run, first_step, last_step, model, workers.chief)
 
 
-def _fit(run: Run, model: Any, dataset: Any, strategy: tf.distribute.Strategy, first: int) -> int:
+def _fit(
+    run: Run,
+    model: Any,
+    dataset: Any,
+    strategy: tf.distribute.Strategy,
+    workers: Workers,
+    first: int,
+) -> int:
     """Trains from step `first` and returns the step it ended with."""
     training = run.config.training
     span = callbacks.Span(first, training.steps)
@@ -84,25 +109,36 @@ def _fit(run: Run, model: Any, dataset: Any, strategy: tf.distribute.Strategy, f
         passes=model.passes,
         labels=dataset.labels("train") if model.needs_labels else None,
     )
-    outcome = callbacks.ErrorRates if model.needs_labels else callbacks.Pictures
-    preemption = callbacks.Preemption(span, run)
+    preemption = callbacks.Preemption(span, run, workers)
     with (
-        contextlib.closing(tf.summary.create_file_writer(str(run.path / "tensorboard"))) as writer,
+        contextlib.closing(_summary_writer(run, workers)) as writer,
         tqdm(
-            total=span.last, initial=span.first, desc="train", unit=" steps", mininterval=1
+            total=span.last,
+            initial=span.first,
+            desc="train",
+            unit=" steps",
+            mininterval=1,
+            disable=not workers.chief,
         ) as bar,
         preemption.listening(),
     ):
+        metrics = callbacks.Metrics(span, training.log_every, run, workers, writer, bar)
+        every = training.checkpoint_every
+        observers = [metrics, callbacks.Checkpoints(span, every, run, workers)]
+        if workers.chief:
+            outcome = callbacks.ErrorRates if model.needs_labels else callbacks.Pictures
+            observers.append(outcome(span, every, run, writer, dataset))
         model.fit(
             batches,
             steps_per_epoch=span.last - span.first,
             shuffle=False,  # the pipeline has its own order
             verbose=0,
-            callbacks=[
-                callbacks.Metrics(span, training.log_every, run, writer, bar),
-                callbacks.Checkpoints(span, training.checkpoint_every, run),
-                outcome(span, training.checkpoint_every, run, writer, dataset),
-                preemption,
-            ],
+            callbacks=[*observers, preemption],
         )
     return preemption.step
+
+
+def _summary_writer(run: Run, workers: Workers) -> tf.summary.SummaryWriter:
+    if workers.chief:
+        return tf.summary.create_file_writer(str(run.path / "tensorboard"))
+    return tf.summary.create_noop_writer()

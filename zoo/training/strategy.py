@@ -3,48 +3,98 @@
 from __future__ import annotations
 
 import functools
+import os
+import threading
 
 import tensorflow as tf
+from absl import logging
 
-from zoo.config import TrainingConfig
-from zoo.errors import UsageError
+from zoo.errors import UsageError, WorkerLost
+from zoo.training.workers import check_cluster
+
+PATIENCE = 30.0  # seconds before a worker says that it waits for the others; chosen
 
 
-@functools.cache
-def make_strategy(name: str) -> tf.distribute.Strategy:
-    """The strategy of that name, one object per process.
+def make_strategy(name: str, cpu_devices: int | None = None) -> tf.distribute.Strategy:
+    """The strategy of that name.
 
-    A second MirroredStrategy in one process aborts with synchronised batch norm, hence the cache.
+    Args:
+        name: one of `zoo.config.STRATEGIES`. `auto` is `multi_worker` where TF_CONFIG is set,
+            `mirrored` on several GPUs, and else `one_device`.
+        cpu_devices: logical CPU devices for `mirrored`, in the place of GPUs.
 
     Raises:
         UsageError: the strategy needs something that is not there.
+        WorkerLost: the other workers cannot be reached.
     """
+    # The first two come before anything that starts TensorFlow's devices.
+    if name == "multi_worker" or (name == "auto" and os.environ.get("TF_CONFIG")):
+        return _multi_worker()
+    if cpu_devices is not None:
+        _split_cpu(cpu_devices)
+    if name == "tpu":
+        return _tpu()
     gpus = tf.config.list_logical_devices("GPU")
-    if name == "auto":
-        name = "mirrored" if len(gpus) > 1 else "one_device"
-    if name == "one_device":
+    if name == "one_device" or (name == "auto" and len(gpus) < 2):
         return tf.distribute.OneDeviceStrategy(gpus[0].name if gpus else "/cpu:0")
-    if name == "mirrored":
-        devices = gpus or tf.config.list_logical_devices("CPU")
-        return tf.distribute.MirroredStrategy([device.name for device in devices])
-    raise UsageError(f"strategy={name} is not available in this version")
+    devices = tf.config.list_logical_devices("CPU") if cpu_devices or not gpus else gpus
+    return _mirrored(tuple(device.name for device in devices))
 
 
-def check_replicas(config: TrainingConfig, replicas: int) -> None:
-    """Refuses what does not work on this many replicas.
+# A second MirroredStrategy in one process aborts with synchronised batch norm, and the workers of a
+# cluster meet once; hence the caches.
 
-    Raises:
-        UsageError: naming the setting.
-    """
-    if config.batch_size % replicas:
+
+@functools.cache
+def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
+    return tf.distribute.MirroredStrategy(devices)
+
+
+@functools.cache
+def _multi_worker() -> tf.distribute.Strategy:
+    check_cluster()
+    waiting = threading.Timer(
+        PATIENCE, logging.warning, ["waiting for the other workers of TF_CONFIG"]
+    )
+    waiting.start()
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except tf.errors.OpError as error:
+        reason = error.message.splitlines()[0]
+        raise WorkerLost(f"cannot meet the other workers of TF_CONFIG: {reason}") from error
+    except RuntimeError as error:
+        # Collectives are set up before TensorFlow's devices start, or not at all.
+        raise UsageError(f"strategy=multi_worker cannot start in this process: {error}") from error
+    finally:
+        waiting.cancel()
+
+
+@functools.cache
+def _tpu() -> tf.distribute.Strategy:
+    # "local", the TPUs of this machine: the resolver then asks no metadata server.
+    resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu="local")
+    try:
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+    except (tf.errors.OpError, RuntimeError) as error:
+        devices = ", ".join(sorted({d.device_type for d in tf.config.list_physical_devices()}))
         raise UsageError(
-            f"batch_size={config.batch_size} does not divide over {replicas} replicas: "
-            f"expected a multiple of {replicas}"
-        )
-    if replicas > 1 and config.jit_compile:
-        raise UsageError(f"jit_compile works on one replica only; there are {replicas}")
-    if replicas > 1 and config.steps_per_execution > 1:
+            f"strategy=tpu finds no TPU, only {devices}: expected a TPU VM with a TensorFlow "
+            "built for it"
+        ) from error
+    return tf.distribute.TPUStrategy(resolver)
+
+
+def _split_cpu(count: int) -> None:
+    """Makes `count` logical devices of the CPU."""
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    wanted = [tf.config.LogicalDeviceConfiguration()] * count
+    if len(tf.config.get_logical_device_configuration(cpu) or ()) == count:
+        return
+    try:
+        tf.config.set_logical_device_configuration(cpu, wanted)
+    except RuntimeError:
+        there = len(tf.config.list_logical_devices("CPU"))
         raise UsageError(
-            f"steps_per_execution={config.steps_per_execution} works on one replica only; "
-            f"there are {replicas}"
-        )
+            f"cpu_devices={count} comes too late: TensorFlow has started with {there} CPU devices"
+        ) from None

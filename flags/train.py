@@ -3,8 +3,8 @@
 zoo-train --model=vae --dataset=color_mnist_mini --latent_size=50 --steps=1000 --run_dir=runs/vae
 zoo-train --preset=color_mnist_mini/vae --run_dir=runs/vae
 
-The same command again goes on where the run was. Exit codes: 0 finished (or stopped by SIGTERM,
-with a checkpoint), 2 a mistake in the command, its files or its numbers.
+The same command again goes on where the run was, also after SIGTERM (exit code 0) and Ctrl-C, both
+of which end it with a checkpoint of the step in progress; a second Ctrl-C does not wait for that.
 """
 
 from __future__ import annotations

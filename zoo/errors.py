@@ -1,5 +1,10 @@
 """The one exception of the zoo for mistakes that a user can mend."""
 
+import re
+
+# How TensorFlow says which of its kernels failed: `{{function_node ...}} `, ` [Op:SaveV2]`.
+_KERNEL = re.compile(r"\{\{.*?\}\} *| *\[Op:\w+\]")
+
 
 class UsageError(ValueError):
     """A flag, file, image, run folder or SavedModel is not what it has to be.
@@ -7,3 +12,8 @@ class UsageError(ValueError):
     The message is one line that says what is wrong, the value seen and what would be accepted.
     Programs print it on stderr and exit with code 2; library callers catch it as `ValueError`.
     """
+
+
+def reason(error: BaseException) -> str:
+    """What an exception says, in one line."""
+    return (_KERNEL.sub("", str(error)).strip() or type(error).__name__).splitlines()[0]

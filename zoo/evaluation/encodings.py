@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from absl import logging
 
 from zoo.errors import UsageError
 from zoo.evaluation.subjects import Subject
@@ -56,8 +56,11 @@ def encode_dataset(
         *(np.concatenate([p[name] for p in parts]) for name in ("mean", "stddev"))
     )
     if cache is not None:
-        with atomic_file(cache) as temporary:
-            np.savez(temporary, key=key, **dataclasses.asdict(encodings))
+        try:
+            with atomic_file(cache) as temporary:
+                np.savez(temporary, key=key, **dataclasses.asdict(encodings))
+        except UsageError as error:  # of a run that may only be read, say
+            logging.warning("the encodings are not kept: %s", error)
     return encodings
 
 
@@ -67,5 +70,5 @@ def _read(cache: Path | None, key: str) -> Encodings | None:
     try:
         with cache.open("rb") as raw, np.load(raw) as file:  # NumPy leaves a bad file open
             return Encodings(file["mean"], file["stddev"]) if str(file["key"]) == key else None
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
-        return None  # a damaged cache is made again
+    except Exception:  # damage has many faces, and encoding again is the answer to each
+        return None

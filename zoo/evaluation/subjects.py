@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from zoo.errors import UsageError
-from zoo.files import read_json
+from zoo.evaluation.saved_models import open_saved_model
 from zoo.noise import row_seeds
 from zoo.run import Run
 from zoo.signatures import require, signature_functions
@@ -62,20 +62,10 @@ class Subject:
         Raises:
             UsageError: it is no SavedModel, or has none of the signatures.
         """
-        folder = Path(folder)
-        if not (folder / "saved_model.pb").exists():
-            raise UsageError(f"{folder} is not a SavedModel: it has no saved_model.pb")
-        try:
-            loaded = tf.saved_model.load(str(folder))
-        except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
-            raise UsageError(f"{folder} cannot be loaded as a SavedModel: {error}") from None
-        functions = {n: f for n, f in loaded.signatures.items() if n != "serving_default"}
+        functions, card = open_saved_model(folder)
         if "decode" not in functions:
-            names = ", ".join(loaded.signatures) or "none"
+            names = ", ".join(functions) or "none"
             raise UsageError(f"{folder} has no signature 'decode'; it has {names}")
-        functions["decode"].keep_alive = loaded  # the signatures hold their variables weakly
-        card_file = folder / "assets" / "model_card.json"
-        card = read_json(card_file) if card_file.exists() else {}
         status = card.get("bound_status", "estimate" if "elbo" in functions else "not_available")
         return cls(str(folder), functions, status, card.get("step"))
 

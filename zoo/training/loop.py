@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -42,6 +41,7 @@ def train(config: RunConfig, run_dir: str | Path) -> Training:
 
     Raises:
         UsageError: the configuration, the data or the folder will not do, or a loss was not finite.
+        KeyboardInterrupt: after Ctrl-C, with a checkpoint of the step in progress.
     """
     training = config.training
     strategy = make_strategy(training.strategy)
@@ -54,7 +54,7 @@ def train(config: RunConfig, run_dir: str | Path) -> Training:
         model=cls.resolve(config.model, dataset.image_shape),
         training=dataclasses.replace(training, learning_rate=rates),
     )
-    with folder_lock(Path(run_dir)):
+    with folder_lock(Run.check_folder(run_dir)):
         run = Run.create_or_resume(run_dir, config, dataset.fingerprint, dataset.image_shape)
         with strategy.scope():
             model = build_model(
@@ -85,7 +85,7 @@ def _fit(run: Run, model: Any, dataset: Any, strategy: tf.distribute.Strategy, f
     )
     preemption = callbacks.Preemption(span, run)
     with (
-        contextlib.closing(tf.summary.create_file_writer(str(run.path / "tensorboard"))) as writer,
+        callbacks.summary_writer(run) as writer,
         tqdm(
             total=span.last, initial=span.first, desc="train", unit=" steps", mininterval=1
         ) as bar,
@@ -98,7 +98,6 @@ def _fit(run: Run, model: Any, dataset: Any, strategy: tf.distribute.Strategy, f
             verbose=0,
             callbacks=[
                 callbacks.Metrics(span, training.log_every, run, writer, bar),
-                callbacks.Checkpoints(span, training.checkpoint_every, run),
                 callbacks.Pictures(
                     span,
                     training.checkpoint_every,
@@ -106,6 +105,8 @@ def _fit(run: Run, model: Any, dataset: Any, strategy: tf.distribute.Strategy, f
                     writer,
                     dataset.split("validation").images,
                 ),
+                # After all else of its step: whoever goes on from it finds the rest complete.
+                callbacks.Checkpoints(span, training.checkpoint_every, run),
                 preemption,
             ],
         )

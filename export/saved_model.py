@@ -10,8 +10,8 @@ from typing import Any
 import tensorflow as tf
 
 from export.warmup import write_warmup
-from zoo.errors import UsageError
-from zoo.files import atomic_folder, write_json
+from zoo.errors import UsageError, reason
+from zoo.files import ABANDONED, atomic_folder, remove_partial, usable_path, write_json
 from zoo.run import Run, versions
 from zoo.signatures import require, signature_functions
 
@@ -20,7 +20,7 @@ DEFAULT_SIGNATURE = "decode"  # every model has it: one input, deterministic
 
 def next_version(folder: Path) -> int:
     """The number after the highest version in `folder`."""
-    numbers = [int(f.name) for f in folder.glob("*") if f.name.isdigit()]
+    numbers = [int(f.name) for f in folder.glob("*") if f.name.isdecimal()]
     return max(numbers, default=0) + 1
 
 
@@ -83,7 +83,7 @@ def export_saved_model(
         UsageError: the version exists, the model lacks a signature, or the folder cannot be
         written.
     """
-    folder = Path(output) / name
+    folder = usable_path(Path(output) / name, "output")
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file: expected a folder for the versions")
     version = next_version(folder) if version is None else version
@@ -98,6 +98,7 @@ def export_saved_model(
     chosen = {n: f for n, f in functions.items() if n in (signatures or functions)}
     concrete = {n: f.get_concrete_function() for n, f in chosen.items()}
     step = int(run.model.step.numpy())
+    remove_partial(folder, older_than=ABANDONED)  # another version may be on its way
     with tempfile.TemporaryDirectory() as scratch, atomic_folder(target) as temporary:
         card = Path(scratch) / "model_card.json"
         write_json(card, model_card(run, step, concrete))
@@ -112,7 +113,7 @@ def export_saved_model(
         )
         try:
             tf.saved_model.save(module, str(temporary), signatures={**default, **chosen})
+            write_warmup(temporary, name, concrete)
         except tf.errors.OpError as error:
-            raise UsageError(f"cannot write {target}: {error.message}") from error
-        write_warmup(temporary, name, concrete)
+            raise UsageError(f"cannot write {target}: {reason(error)}") from error
     return target

@@ -16,6 +16,7 @@ from absl import flags
 from flags import program
 from zoo.config import DataConfig, RunConfig
 from zoo.errors import UsageError
+from zoo.files import check_writable
 from zoo.run import Run
 
 
@@ -66,9 +67,14 @@ def main(values: flags.FlagValues) -> None:
     source = program.exactly_one(values, "run_dir", "saved_model")
     for name in ("num_samples", "train_steps", "draws"):
         program.positive(values, name)
+    program.check_seed(values)
+    if not values.metrics:
+        raise UsageError("metrics='' is not accepted: expected names, as elbo,marginal_kl, or all")
     chosen = program.settings(values, given_only=True)
     if source == "run_dir":
         run = Run.open(values.run_dir)
+        if "dataset" not in chosen and chosen:  # the same set, from another place
+            chosen = {**vars(run.config.data), **chosen}
         output = Path(values.output) if values.output else run.path / "evaluation.json"
     else:
         if not values.output or "dataset" not in chosen:
@@ -76,6 +82,8 @@ def main(values: flags.FlagValues) -> None:
                 "--saved_model needs --dataset and --output; a run folder knows its own"
             )
         output = Path(values.output)
+    data = RunConfig.create(**chosen).data
+    check_writable(output)
     program.start_tensorflow()
     from zoo.data import load_dataset
     from zoo.evaluation.evaluate import evaluate
@@ -85,7 +93,7 @@ def main(values: flags.FlagValues) -> None:
     subject = (
         Subject.of_run(run) if source == "run_dir" else Subject.of_saved_model(values.saved_model)
     )
-    dataset = load_dataset(RunConfig.create(**chosen).data) if chosen else run.dataset
+    dataset = load_dataset(data) if chosen else run.dataset
     if dataset.image_shape != subject.image_shape:
         raise UsageError(
             f"{dataset.name} has images {dataset.image_shape}, {subject.name} makes "

@@ -13,6 +13,7 @@ from absl import flags
 
 from flags import program
 from zoo.errors import UsageError
+from zoo.files import check_writable
 from zoo.run import Run
 
 
@@ -36,11 +37,14 @@ def main(values: flags.FlagValues) -> None:
     for name in ("run_dir", "output", "name"):
         program.exactly_one(values, name)
     program.positive(values, "version")
-    if Path(values["name"].value).name != values["name"].value:
+    if Path(values["name"].value).name != values["name"].value or values["name"].value == "..":
         raise UsageError(
             f"name={values['name'].value!r} is not accepted: expected one path component"
         )
+    if values.signatures == []:
+        raise UsageError("signatures='' is not accepted: expected names, as decode,sample")
     run = Run.open(values.run_dir)
+    check_writable(Path(values.output) / values["name"].value / "1")
     program.start_tensorflow()
     from export.saved_model import export_saved_model
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,11 +16,18 @@ from typing import Any
 from absl import flags
 from absl import logging as absl_logging
 
-from zoo.config import DataConfig, ModelConfig, TrainingConfig
-from zoo.errors import UsageError, WorkerLost
+from zoo.config import LARGEST_INT, DataConfig, ModelConfig, TrainingConfig
+from zoo.errors import UsageError, WorkerLost, reason
 
 PRESETS = Path(__file__).parent / "presets"
-USAGE_ERROR, WORKER_LOST = 2, 3
+
+# Exit codes beside 0.
+USAGE_ERROR = 2
+WORKER_LOST = 3
+INTERRUPTED = 130  # as shells count: 128 + SIGINT
+EXIT_CODES = """\
+Exit codes: 0 done; 2 a mistake in the command, a file or disk that will not do, or a number that
+is not finite, told in one line; 130 stopped by Ctrl-C; 1 a bug, with its traceback."""
 
 _ABSL = {"int": flags.DEFINE_integer, "float": flags.DEFINE_float, "bool": flags.DEFINE_bool}
 
@@ -78,19 +87,18 @@ def settings(values: flags.FlagValues, *, given_only: bool = False) -> dict[str,
 
 def _expand_preset(arguments: list[str]) -> list[str]:
     """Puts the flag file of `--preset` in front, so that the flags that follow override it."""
+    files = []
     for i, argument in enumerate(arguments):
         name, _, value = argument.lstrip("-").partition("=")
         if name != "preset" or not argument.startswith("-"):
             continue
         value = value or (arguments[i + 1] if i + 1 < len(arguments) else "")
-        file = PRESETS / f"{value}.flags"
-        if not file.is_file():
-            known = sorted(
-                str(f.relative_to(PRESETS))[: -len(".flags")] for f in PRESETS.rglob("*.flags")
-            )
-            raise UsageError(f"preset={value!r} is not known: expected one of {', '.join(known)}")
-        return [f"--flagfile={file}", *arguments]
-    return arguments
+        known = {str(f.relative_to(PRESETS).with_suffix("")): f for f in PRESETS.rglob("*.flags")}
+        if value not in known:
+            listed = ", ".join(sorted(known))
+            raise UsageError(f"preset={value!r} is not known: expected one of {listed}")
+        files.append(f"--flagfile={known[value]}")
+    return [*files, *arguments]
 
 
 def parse(values: flags.FlagValues, argv: list[str], about: str) -> None:
@@ -100,15 +108,21 @@ def parse(values: flags.FlagValues, argv: list[str], about: str) -> None:
         UsageError: a flag is unknown or its value is not accepted.
     """
     flags.DEFINE_bool("help", False, "Print this and exit.", short_name="h", flag_values=values)
+    expanded = _expand_preset(argv[1:])
     try:
-        rest = values([argv[0], *_expand_preset(argv[1:])])
-    except flags.Error as error:
+        rest = values([argv[0], *expanded])
+    except (flags.Error, UnicodeDecodeError) as error:  # the latter of a flagfile
         raise UsageError(str(error)) from None
     if values["help"].value:
-        print(f"{about.strip()}\n\nFlags:{values.get_help()}")
+        print(f"{about.strip()}\n\n{EXIT_CODES}\n\nFlags:{values.get_help()}")
+        _flush_stdout()
         raise SystemExit(0)
     if len(rest) > 1:
         raise UsageError(f"unexpected argument {rest[1]!r}: expected flags only, as --name=value")
+    if "preset" in values and values.preset is not None and len(expanded) == len(argv) - 1:
+        raise UsageError(
+            f"preset={values.preset!r} stands in a flagfile: expected it on the command line"
+        )
 
 
 @contextlib.contextmanager
@@ -120,13 +134,30 @@ def _quiet_stderr() -> Iterator[None]:
         os.dup2(caught.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:
             caught.seek(0)
             os.write(kept, caught.read())
             raise
         finally:
             os.dup2(kept, 2)
             os.close(kept)
+
+
+@contextlib.contextmanager
+def _patient_interrupt() -> Iterator[None]:
+    """Puts Ctrl-C off to the end of the block: imports would swallow it or break on it."""
+    caught = []
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler:  # ignored, or a caller's own
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda *_: caught.append(1))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if caught:
+        raise KeyboardInterrupt
 
 
 def start_tensorflow() -> None:
@@ -137,7 +168,7 @@ def start_tensorflow() -> None:
         raise UsageError(
             f"KERAS_BACKEND={os.environ['KERAS_BACKEND']!r}: the zoo needs the tensorflow backend"
         )
-    with _quiet_stderr():
+    with _patient_interrupt(), _quiet_stderr():
         import keras  # noqa: F401
         import tensorflow as tf
 
@@ -150,7 +181,7 @@ def run_program(
     about: str,
     argv: list[str] | None = None,
 ) -> None:
-    """Runs a program: a mistake of the user's is one line on stderr and exit code 2.
+    """Runs a program and exits; see `EXIT_CODES`, of which 2 and 130 come with one line on stderr.
 
     Args:
         main: the program; returns its exit code, None for 0. Calls `start_tensorflow` once it has
@@ -162,16 +193,51 @@ def run_program(
     argv = sys.argv if argv is None else argv
     absl_logging.use_absl_handler()
     absl_logging.set_verbosity(absl_logging.WARNING)
+    flags.FLAGS.mark_as_parsed()  # absl's own, or it warns that they are not
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a path may have what the terminal cannot show
+        sys.stdout.reconfigure(errors="backslashreplace")
     values = flags.FlagValues()
     define(values)
     try:
         parse(values, argv, about)
         code = main(values) or 0
-    except (UsageError, WorkerLost) as error:
-        line = " ".join(str(error).split())
-        print(f"{Path(argv[0]).name}: {line}", file=sys.stderr)
-        code = USAGE_ERROR if isinstance(error, UsageError) else WORKER_LOST
+        _flush_stdout()
+    except UsageError as error:
+        code, line = USAGE_ERROR, str(error)
+    except WorkerLost as error:
+        code, line = WORKER_LOST, str(error)
+    except OSError as error:  # full, read-only, forbidden, gone: the system's word is the message
+        where = f"{error.filename}: " if error.filename else ""
+        code, line = USAGE_ERROR, f"{where}{error.strerror or error}"
+        with contextlib.suppress(UsageError):
+            _flush_stdout()
+    except Exception as error:
+        if not _is_out_of_memory(error):
+            raise
+        code, line = USAGE_ERROR, f"memory or disk does not suffice: {reason(error)}"
+    except KeyboardInterrupt as interrupt:
+        code, line = INTERRUPTED, ": ".join(["interrupted", *map(str, interrupt.args)])
+    else:
+        raise SystemExit(code)
+    print(f"{Path(argv[0]).name}: {' '.join(line.split())}", file=sys.stderr)
     raise SystemExit(code)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    tf = sys.modules.get("tensorflow")
+    return isinstance(error, MemoryError) or (
+        tf is not None and isinstance(error, tf.errors.ResourceExhaustedError)
+    )
+
+
+def _flush_stdout() -> None:
+    """Flushes what was printed, so that a full disk or a closed pipe is told as any other."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # Python would try again at its end, and complain with a traceback.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        raise UsageError(f"cannot write to standard output: {error.strerror}") from error
 
 
 def exactly_one(values: flags.FlagValues, *names: str) -> str:
@@ -180,12 +246,21 @@ def exactly_one(values: flags.FlagValues, *names: str) -> str:
     if len(given) != 1:
         listed = " or ".join(f"--{name}" for name in names)
         raise UsageError(f"give {'one of ' if len(names) > 1 else ''}{listed}")
+    if not values[given[0]].value:
+        raise UsageError(f"{given[0]}='' is not accepted: expected a text that is not empty")
     return given[0]
 
 
-def positive(values: flags.FlagValues, name: str) -> int | None:
+def positive(values: flags.FlagValues, name: str, at_most: int = LARGEST_INT) -> int | None:
     """The value of an integer flag that may be left out; raises `UsageError` below 1."""
     value = values[name].value
-    if value is not None and value < 1:
-        raise UsageError(f"{name}={value} is not accepted: expected at least 1")
+    if value is not None and not 1 <= value <= at_most:
+        bound = "at least 1" if value < 1 else f"at most {at_most}"
+        raise UsageError(f"{name}={value} is not accepted: expected {bound}")
     return value
+
+
+def check_seed(values: flags.FlagValues) -> None:
+    """Raises `UsageError` for a --seed that is no int32 from 0."""
+    if not 0 <= values.seed <= LARGEST_INT:
+        raise UsageError(f"seed={values.seed} is not accepted: expected 0 to {LARGEST_INT}")

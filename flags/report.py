@@ -12,6 +12,7 @@ from absl import flags
 
 from flags import program
 from zoo.errors import UsageError
+from zoo.files import check_writable
 from zoo.run import Run
 
 
@@ -27,6 +28,7 @@ def main(values: flags.FlagValues) -> None:
     if source == "runs" and not Path(values.runs).is_dir():
         raise UsageError(f"runs={values.runs} is not accepted: expected a folder")
     run = Run.open(values.run_dir) if source == "run_dir" else None
+    check_writable((run.path if run else Path(values.runs)) / "report.html")
     from zoo.report import write_overview, write_report
 
     print(f"wrote {write_report(run) if run else write_overview(Path(values.runs))}")

@@ -12,9 +12,11 @@ from absl import flags
 
 from flags import program
 from zoo.errors import UsageError
+from zoo.files import check_writable
 from zoo.run import Run
 
 DEFAULT_SAMPLES = 64
+LARGEST_NUMBER = 1_000_000  # chosen: they are held in memory
 
 
 def define(values: flags.FlagValues) -> None:
@@ -37,7 +39,9 @@ def main(values: flags.FlagValues) -> None:
     output = Path(values.output)
     if output.suffix not in (".png", ".npz"):
         raise UsageError(f"output={values.output!r} is not accepted: expected a .png or .npz file")
-    count = program.positive(values, "num_samples") or DEFAULT_SAMPLES
+    count = program.positive(values, "num_samples", LARGEST_NUMBER) or DEFAULT_SAMPLES
+    program.check_seed(values)
+    check_writable(output)
     run = Run.open(values.run_dir) if source == "run_dir" else None
     program.start_tensorflow()
     import numpy as np

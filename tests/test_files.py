@@ -1,10 +1,20 @@
 import json
 import os
+import time
 
 import pytest
+import tensorflow as tf
 
 from zoo.errors import UsageError
-from zoo.files import atomic_file, atomic_folder, read_json, remove_partial, write_json
+from zoo.files import (
+    atomic_file,
+    atomic_folder,
+    check_writable,
+    read_json,
+    remove_partial,
+    usable_path,
+    write_json,
+)
 
 
 def names(folder):
@@ -68,6 +78,22 @@ def test_a_failure_leaves_no_folder(tmp_path):
     assert names(tmp_path) == []
 
 
+def test_a_failure_leaves_no_folder_above(tmp_path):
+    for writer in (atomic_file, atomic_folder):
+        with pytest.raises(RuntimeError), writer(tmp_path / "new" / "deeper" / "result"):
+            raise RuntimeError
+        assert names(tmp_path) == []
+
+
+def test_remove_partial_may_spare_what_is_being_written(tmp_path):
+    for age in (10, 1000):
+        file = tmp_path / f".partial-{age}"
+        file.touch()
+        os.utime(file, (time.time() - age,) * 2)
+    remove_partial(tmp_path, older_than=100)
+    assert names(tmp_path) == [".partial-10"]
+
+
 def test_remove_partial_takes_only_what_writers_left(tmp_path):
     (tmp_path / ".partial-abc").mkdir()
     (tmp_path / ".partial-abc" / "state").touch()
@@ -101,10 +127,46 @@ def test_json_refuses_nan_and_leaves_the_old_file(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "does not exist"), (b"{", "cannot be read as JSON"), (b"\xff", "cannot be read")],
+    [
+        (None, "does not exist"),
+        (b"{", "cannot be read as JSON"),
+        (b"\xff", "cannot be read"),
+        (b'{"a": NaN}', "NaN is not a finite number"),
+        (b'{"a": -1e999}', "-1e999 is not a finite number"),
+        (b"[" * 100_000, "cannot be read as JSON"),
+        (b"9" * 5000, "cannot be read as JSON"),
+    ],
 )
 def test_unreadable_json_is_a_mistake(tmp_path, content, message):
     if content is not None:
         (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(UsageError, match=message):
         read_json(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("path", ["", "a[b", "a\\b", "a\0b", "a\udcffb"])
+def test_paths_that_tensorflow_would_not_find_again(path):
+    with pytest.raises(UsageError, match="run_dir=.* is not accepted"):
+        usable_path(path, "run_dir")
+
+
+@pytest.mark.parametrize("path", ["a b", "a*b", "a?b", "a]b", "日本", "a\nb", "a%sb", "a'b"])
+def test_paths_that_tensorflow_finds_again(tmp_path, path):
+    folder = usable_path(tmp_path / path, "run_dir")
+    folder.mkdir()
+    variable = tf.Variable(3.0)
+    checkpoint = tf.train.Checkpoint(variable=variable)
+    checkpoint.write(str(folder / "state"))
+    variable.assign(0.0)
+    checkpoint.read(str(folder / "state")).assert_consumed()
+    assert variable.numpy() == 3.0
+
+
+def test_check_writable(tmp_path):
+    (tmp_path / "file").touch()
+    assert check_writable(tmp_path / "new" / "a.txt") == tmp_path / "new" / "a.txt"
+    check_writable(tmp_path / "file")
+    for path in (tmp_path, tmp_path / "file" / "a.txt", tmp_path / ("x" * 300) / "a.txt"):
+        with pytest.raises(UsageError, match="cannot write"):
+            check_writable(path)
+    assert names(tmp_path) == ["file"]

@@ -19,6 +19,7 @@ RECORD = {
     "split": "test",
     "step": 20,
     "definition": "a < b & c",
+    "asked": {"metric": "elbo"},
 }
 
 
@@ -57,7 +58,10 @@ def test_sections(run):
 
 def test_pictures_of_the_evaluation(run):
     save_png(run.path / "evaluation" / "fid.png", np.zeros((2, 2, 3), np.uint8))
-    seen = [{"file": f"evaluation/{name}.png", "caption": "a < b"} for name in ("fid", "lost")]
+    seen = [
+        {"file": f"evaluation/{name}.png", "caption": "a < b", "asked": {"metric": name}}
+        for name in ("fid", "lost")
+    ]
     write_json(run.path / "evaluation.json", {"records": [RECORD], "pictures": seen})
     page = write_report(run).read_text()
     assert page.count("<figure>") == 1 and "<figcaption>a &lt; b</figcaption>" in page

@@ -12,10 +12,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from zoo.errors import UsageError
+from zoo.files import encodable
 
 DATASETS = ("color_mnist_mini", "color_mnist", "cifar10", "celeb_a", "folder")
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 DTYPE_POLICIES = ("float32", "mixed_bfloat16")
+LARGEST_INT = 2**31 - 1
+LARGEST_FLOAT = 3.4e38  # of float32, in which all is computed
 
 
 def setting(
@@ -25,6 +28,7 @@ def setting(
     choices: tuple[str, ...] | None = None,
     above: float | None = None,
     at_least: float | None = None,
+    at_most: float | None = None,
 ) -> Any:
     """A dataclass field that carries what its flag and its validation need.
 
@@ -34,8 +38,11 @@ def setting(
         choices: accepted strings.
         above: exclusive lower bound of a number.
         at_least: inclusive lower bound of a number.
+        at_most: inclusive upper bound, far above what anyone trains: for slips of the hand that
+            would fill the memory.
     """
-    metadata = {"help": help, "choices": choices, "above": above, "at_least": at_least}
+    bounds = {"above": above, "at_least": at_least, "at_most": at_most}
+    metadata = {"help": help, "choices": choices, **bounds}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -43,7 +50,9 @@ def setting(
 
 def _check(field: dataclasses.Field, value: Any) -> Any:
     """Returns `value` in the field's type, or raises `UsageError`."""
-    choices, above, at_least = (field.metadata[k] for k in ("choices", "above", "at_least"))
+    choices, above, at_least, at_most = (
+        field.metadata[k] for k in ("choices", "above", "at_least", "at_most")
+    )
     kind = field.type.removesuffix(" | None")
     if value is None and field.type.endswith("| None"):
         return None
@@ -57,17 +66,19 @@ def _check(field: dataclasses.Field, value: Any) -> Any:
     elif kind in ("int", "float"):
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             refuse("a whole number" if kind == "int" else "a number")
-        if not math.isfinite(value) or (kind == "int" and value != int(value)):
+        if not abs(value) < math.inf or (kind == "int" and value != int(value)):
             refuse("a whole number" if kind == "int" else "a finite number")
+        if abs(value) > (LARGEST_INT if kind == "int" else LARGEST_FLOAT):
+            refuse("a number below " + ("2**31" if kind == "int" else f"{LARGEST_FLOAT:.3g}"))
         value = int(value) if kind == "int" else float(value)
-        if kind == "int" and abs(value) >= 2**31:
-            refuse("a number below 2**31")
         if above is not None and not value > above:
             refuse(f"a number above {above}")
         if at_least is not None and not value >= at_least:
             refuse(f"a number of at least {at_least}")
+        if at_most is not None and not value <= at_most:
+            refuse(f"a number of at most {at_most}")
     elif kind == "str":
-        if not isinstance(value, str):
+        if not isinstance(value, str) or not value or not encodable(value):
             refuse("a text")
         if choices is not None and value not in choices:
             refuse("one of " + ", ".join(choices))
@@ -130,9 +141,14 @@ class ModelConfig(_Checked):
         choices=("gaussian", "real_nvp", "deterministic", "implicit"),
     )
     latent_size: int | None = setting(
-        None, "Dimensions of z; 50 on 28-pixel images and 128 on others by default.", above=0
+        None,
+        "Dimensions of z; 50 on 28-pixel images and 128 on others by default.",
+        above=0,
+        at_most=65_536,
     )
-    width: float = setting(1.0, "Multiplier of all feature maps; 1 is the paper's.", above=0)
+    width: float = setting(
+        1.0, "Multiplier of all feature maps; 1 is the paper's.", above=0, at_most=64
+    )
     kl_weight: float | None = setting(
         None, "Weight of the KL term: 1 gives the ELBO, others a beta-VAE.", at_least=0
     )
@@ -160,7 +176,7 @@ class ModelConfig(_Checked):
         None, "Weight of the critic's gradient penalty (wgan_gp).", at_least=0
     )
     critic_updates: int | None = setting(
-        None, "Updates of the critic per update of the decoder (wgan_gp).", above=0
+        None, "Updates of the critic per update of the decoder (wgan_gp).", above=0, at_most=100
     )
     encoder_reconstruction_weight: float | None = setting(
         None, "Weight of the L1 term in the encoder's loss (vgh, vgh_plus_plus).", at_least=0
@@ -192,7 +208,7 @@ class TrainingConfig(_Checked):
     """How it is trained."""
 
     steps: int = setting(1000, "Updates of the decoder.", above=0)
-    batch_size: int = setting(64, "Images per step over all replicas.", above=0)
+    batch_size: int = setting(64, "Images per step over all replicas.", above=0, at_most=65_536)
     learning_rate: dict = setting(
         {}, "Learning rate: one number, or one per player as encoder=5e-4,code_critic=2e-4."
     )
@@ -277,7 +293,7 @@ def parse_learning_rate(value: Any) -> dict[str, float]:
             rate = float(text)
         except (TypeError, ValueError):
             rate = math.nan
-        if not (math.isfinite(rate) and rate > 0):
+        if not 0 < rate <= LARGEST_FLOAT:
             raise UsageError(
                 f"learning_rate={value!r} is not accepted: expected a positive number, "
                 "or one per player as encoder=5e-4,decoder=5e-4"

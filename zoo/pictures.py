@@ -16,7 +16,7 @@ def grid(images: np.ndarray, columns: int | None = None, gap: int = 2) -> np.nda
     """Lays images side by side.
 
     Args:
-        images: `[N, H, W, C]` floats in [0, 1].
+        images: `[N, H, W, C]` floats in [0, 1]; NaN is black.
         columns: images per row; the squarest grid by default.
         gap: pixels of white between images.
 
@@ -27,7 +27,8 @@ def grid(images: np.ndarray, columns: int | None = None, gap: int = 2) -> np.nda
     columns = columns or math.ceil(math.sqrt(n))
     rows = math.ceil(n / columns)
     canvas = np.full((rows * (h + gap) - gap, columns * (w + gap) - gap, c), 255, np.uint8)
-    for i, image in enumerate(np.rint(np.clip(images, 0, 1) * 255).astype(np.uint8)):
+    finite = np.nan_to_num(images)  # the pictures of a run that diverges are black, and no error
+    for i, image in enumerate(np.rint(np.clip(finite, 0, 1) * 255).astype(np.uint8)):
         y, x = (i // columns) * (h + gap), (i % columns) * (w + gap)
         canvas[y : y + h, x : x + w] = image
     return canvas

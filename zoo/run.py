@@ -15,6 +15,7 @@ import contextlib
 import fcntl
 import functools
 import json
+import os
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -22,7 +23,16 @@ from typing import Any
 
 from zoo.config import RunConfig
 from zoo.errors import UsageError
-from zoo.files import atomic_file, read_json, write_json
+from zoo.files import (
+    ABANDONED,
+    atomic_file,
+    parse_json,
+    read_json,
+    remove_partial,
+    reported,
+    usable_path,
+    write_json,
+)
 
 _PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "tensorflow-datasets", "numpy")
 
@@ -56,16 +66,38 @@ class Run:
         Raises:
             UsageError: there is none, or its config.json is damaged.
         """
-        path = Path(path)
+        path = usable_path(path, "run_dir")
         file = path / "config.json"
-        if not file.exists():
+        if not os.path.exists(file):  # False, and no error, for a name that is too long
             raise UsageError(f"{path} is not a run folder: it has no config.json")
         content = read_json(file)
         try:
             config = RunConfig.from_json(content)
-            return cls(path, config, content["data_fingerprint"], content["image_shape"])
+            fingerprint, shape = content["data_fingerprint"], content["image_shape"]
         except (KeyError, TypeError, AttributeError) as error:
             raise UsageError(f"{file} is not the config of a run: {error!r}") from None
+        except UsageError as error:
+            raise UsageError(f"{file} is not the config of a run: {error}") from None
+        if not isinstance(fingerprint, str):
+            raise UsageError(f"{file}: data_fingerprint={fingerprint!r}: expected a text")
+        if not (isinstance(shape, list) and len(shape) == 3 and all(type(n) is int for n in shape)):
+            raise UsageError(f"{file}: image_shape={shape!r}: expected [height, width, channels]")
+        return cls(path, config, fingerprint, shape)
+
+    @staticmethod
+    def check_folder(path: str | Path) -> Path:
+        """`path`, if it is or may become a run folder; nothing is written.
+
+        Raises:
+            UsageError: it holds things that are no run.
+        """
+        path = usable_path(path, "run_dir")
+        if os.path.exists(path) and not path.is_dir():
+            raise UsageError(f"{path} is a file: expected a new folder or a run folder")
+        foreign = path.is_dir() and not (path / "config.json").exists()
+        if foreign and any(not f.name.startswith(".") for f in path.iterdir()):
+            raise UsageError(f"{path} is not empty and is no run folder: expected a new folder")
+        return path
 
     @classmethod
     def create_or_resume(
@@ -76,20 +108,17 @@ class Run:
         Raises:
             UsageError: the folder holds another run, or other data, or things that are no run.
         """
-        path = Path(path)
+        path = cls.check_folder(path)
         run = cls(path, config, data_fingerprint, image_shape)
-        if not (path / "config.json").exists():
-            if path.exists() and not path.is_dir():
-                raise UsageError(f"{path} is a file: expected a new folder or a run folder")
-            if path.exists() and any(not f.name.startswith(".") for f in path.iterdir()):
-                raise UsageError(f"{path} is not empty and is no run folder: expected a new folder")
-        else:
+        if (path / "config.json").exists():
             before = cls.open(path)
             differences = before.config.differences(config)
             if before.data_fingerprint != data_fingerprint:
                 differences.append(f"data: {before.data_fingerprint} -> {data_fingerprint}")
             if differences:
                 raise UsageError(f"{path} holds another run: {'; '.join(differences)}")
+        remove_partial(path, older_than=ABANDONED)  # others may be writing their results
+        remove_partial(path / "images")
         run._write_config()
         return run
 
@@ -155,15 +184,26 @@ class Run:
         return self.path / "metrics.jsonl"
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The lines of `metrics.jsonl`, one per step; a last line cut short by a kill is left
-        out."""
+        """The lines of `metrics.jsonl`, one per step; a last line cut short by a kill is left out.
+
+        Raises:
+            UsageError: another line is not one of metrics.
+        """
         if not self.metrics_file.exists():
             return []
+        *whole, _ = self.metrics_file.read_bytes().split(b"\n")
         steps: dict[int, dict[str, Any]] = {}
-        for text in self.metrics_file.read_text(encoding="utf-8").splitlines():
-            with contextlib.suppress(json.JSONDecodeError):
-                line = json.loads(text)
-                steps.setdefault(line["step"], {}).update(line)
+        for number, text in enumerate(whole, 1):
+            try:
+                line = parse_json(text.decode())
+            except (ValueError, RecursionError):
+                line = None
+            if not _is_metrics(line):
+                raise UsageError(
+                    f"{self.metrics_file} is damaged: line {number} is not a line of metrics; "
+                    "remove that line, or the file"
+                )
+            steps.setdefault(line["step"], {}).update(line)
         return list(steps.values())
 
     def forget_metrics_after(self, step: int) -> None:
@@ -173,8 +213,8 @@ class Run:
             temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
 
     def log(self, line: dict[str, Any]) -> None:
-        """Appends a line to `metrics.jsonl`."""
-        with self.metrics_file.open("a", encoding="utf-8") as file:
+        """Appends a line to `metrics.jsonl`; raises `UsageError` where that is impossible."""
+        with reported(self.metrics_file), self.metrics_file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
     def evaluation(self) -> dict[str, list[dict[str, Any]]]:
@@ -210,10 +250,50 @@ def read_evaluation(file: Path) -> dict[str, list[dict[str, Any]]]:
     Raises:
         UsageError: it is no such file.
     """
-    content = read_json(file) if file.exists() else {"records": []}
+    content = read_json(file) if os.path.exists(file) else {"records": []}
     if not isinstance(content, dict) or not isinstance(content.get("records"), list):
         raise UsageError(f"{file} is not an evaluation: expected an object with `records`")
-    return {"records": content["records"], "pictures": content.get("pictures", [])}
+    evaluation = {"records": content["records"], "pictures": content.get("pictures", [])}
+    for kind, fields in (("records", _RECORD), ("pictures", _PICTURE)):
+        entries = evaluation[kind]
+        bad = [e for e in entries if not _has(e, fields)] if isinstance(entries, list) else [kind]
+        if bad:
+            raise UsageError(
+                f"{file} is damaged: among its {kind} is {str(bad[0])[:80]}, which no evaluation "
+                "writes; remove the file, and evaluate again"
+            )
+    return evaluation
+
+
+# What an evaluation writes, as far as it is read again.
+_RECORD = {
+    "metric": str,
+    "value": (int, float),
+    "standard_error": (int, float, type(None)),
+    "n": int,
+    "split": (str, type(None)),
+    "step": (int, type(None)),
+    "definition": str,
+}
+_PICTURE = {"file": str, "caption": str}
+
+
+def _has(entry: Any, fields: dict[str, Any]) -> bool:
+    """Whether a JSON value is an object with these fields, and tells what was asked for."""
+    return (
+        isinstance(entry, dict)
+        and all(name in entry and isinstance(entry[name], kinds) for name, kinds in fields.items())
+        and isinstance(entry.get("asked"), dict)
+        and isinstance(entry["asked"].get("metric"), str)
+    )
+
+
+def _is_metrics(line: Any) -> bool:
+    return (
+        isinstance(line, dict)
+        and isinstance(line.get("step"), int)
+        and all(isinstance(value, (int, float)) for value in line.values())
+    )
 
 
 def load_run(run_dir: str | Path) -> Run:

@@ -1,118 +1,274 @@
-"""Kills, signals and rivals: real processes on one run folder."""
+"""Kills, signals, rivals, full disks and numbers that are not finite: real processes on one run."""
 
-import os
+import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import zoo
+from tests.flags.disks import disk, fill
+from tests.flags.processes import PATIENCE, ROOT, TINY, Program, call
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
-STEPS = 60
-PATIENCE = 120  # seconds
-ENVIRONMENT = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+STEPS = 40
+# A checkpoint and a line of metrics every other step: kills often fall into their writing.
+EVERY = ("--log_every=2", "--checkpoint_every=2")
+MODELS = {"vae": (), "vgh_plus_plus": ("--model=vgh_plus_plus",)}
 
 
-def start(folder, steps=STEPS):
-    command = [
-        *(sys.executable, "-m", "flags.train", f"--run_dir={folder}", f"--steps={steps}"),
-        *("--strategy=one_device", "--batch_size=8", "--width=0.06", "--latent_size=3"),
-        *("--log_every=5", "--checkpoint_every=10"),
-    ]
-    return subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(process):
-    out, err = process.communicate(timeout=PATIENCE)
-    return process.returncode, out, err
+def arguments(folder, *more, steps=STEPS):
+    return (*TINY, *EVERY, f"--steps={steps}", f"--run_dir={folder}", *more)
 
 
 def newest(folder):
     return max((int(f.name[5:]) for f in (folder / "checkpoints").glob("step-*")), default=0)
 
 
-def wait_for_a_step_after(process, folder, step):
-    deadline = time.monotonic() + PATIENCE
-    while newest(folder) <= step:
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline, "no new checkpoint"
-        time.sleep(0.002)
+def ends_well(folder, *more):
+    code, out, err = call("train", *arguments(folder, *more))
+    assert code == 0 and f"to step {STEPS}" in out and "Traceback" not in err, err
+    return err
 
 
-def weights(folder):
-    model = zoo.load_run(folder).model
-    assert int(model.step.numpy()) == STEPS
-    return [v.numpy() for p in model.players for v in getattr(model, p).weights]
+def interrupted_after(folder, step, number, *more):
+    """A training that gets a signal soon after its checkpoint of a later step than `step`."""
+    process = Program("train", *arguments(folder, *more))
+    process.wait_until(lambda: newest(folder) > step)
+    process.send(number)
+    return process.finish()
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("faults") / "uninterrupted"
-    code, out, err = finish(start(folder))
-    assert code == 0 and f"to step {STEPS}" in out, err
-    return folder
+def straight(tmp_path_factory):
+    """The runs that nothing happened to, by model."""
+    made = {}
+
+    def run(model):
+        if model not in made:
+            made[model] = tmp_path_factory.mktemp("straight") / model
+            ends_well(made[model], *MODELS[model])
+        return made[model]
+
+    return run
+
+
+def state(folder):
+    run = zoo.load_run(folder)
+    assert int(run.model.step.numpy()) == STEPS
+    weights = [v.numpy() for p in run.model.players for v in getattr(run.model, p).weights]
+    lines = [{k: v for k, v in line.items() if k != "steps_per_second"} for line in run.metrics()]
+    pictures = {f.name: f.read_bytes() for f in (folder / "images").iterdir()}
+    return weights, lines, pictures
 
 
 def assert_same_run(folder, other):
-    for one, two in zip(weights(folder), weights(other), strict=True):
+    """Bit-identical weights, metrics and pictures, and nothing left over."""
+    (weights, *rest), (others, *others_rest) = state(folder), state(other)
+    for one, two in zip(weights, others, strict=True):
         np.testing.assert_array_equal(one, two)
-    steps = [[line["step"] for line in zoo.load_run(f).metrics()] for f in (folder, other)]
-    assert sorted(set(steps[0])) == steps[0] and set(steps[1]) <= set(steps[0])
+    assert rest == others_rest
+    assert_no_leftovers(folder)
 
 
-def test_killed_twice_ends_with_the_same_weights(tmp_path, uninterrupted):
-    chance, folder, step = random.Random(0), tmp_path / "killed", 0
-    for _ in range(2):
-        process = start(folder)
-        wait_for_a_step_after(process, folder, step)
-        time.sleep(chance.uniform(0, 0.05))
-        process.kill()
-        assert finish(process)[0] == -signal.SIGKILL
-        step = newest(folder)
-    code, out, err = finish(start(folder))
-    assert code == 0 and f"to step {STEPS}" in out, err
-    assert_same_run(folder, uninterrupted)
-    assert not list((folder / "checkpoints").glob(".partial-*"))
+def assert_no_leftovers(folder):
+    assert not list(folder.rglob(".partial-*"))
 
 
-def test_sigterm_stops_well_and_the_same_command_goes_on(tmp_path, uninterrupted):
+@pytest.mark.parametrize("model", MODELS)
+def test_killed_again_and_again(tmp_path, straight, model):
+    """Right after a checkpoint, while one is written, while pictures are, and at any moment."""
+    folder, chance = tmp_path / "run", random.Random(0)
+
+    def seconds_later():
+        until = time.monotonic() + chance.uniform(0, 0.5)
+        return lambda: time.monotonic() > until
+
+    def writing(where):
+        return lambda: any((folder / where).glob(".partial-*"))
+
+    for moment in (None, writing("checkpoints"), writing("images"), seconds_later()):
+        process, step = Program("train", *arguments(folder, *MODELS[model])), newest(folder)
+        process.wait_until(lambda step=step: newest(folder) > step)
+        if moment:
+            process.wait_until(moment)
+        process.send(signal.SIGKILL)
+        assert process.finish().code == -signal.SIGKILL
+    assert 0 < newest(folder) < STEPS
+    # What a loss of power may leave of a line that was on its way.
+    with (folder / "metrics.jsonl").open("ab") as file:
+        file.write(b'{"step": 99, "elb')
+    ends_well(folder, *MODELS[model])
+    assert_same_run(folder, straight(model))
+
+
+def test_killed_before_the_first_step(tmp_path):
+    folder = tmp_path / "run"
+    process = Program("train", *arguments(folder, steps=2))
+    process.wait_until(lambda: (folder / ".lock").exists())
+    process.send(signal.SIGKILL)
+    assert process.finish().code == -signal.SIGKILL
+    assert call("train", *arguments(folder, steps=2)).code == 0
+    assert newest(folder) == 2
+    assert_no_leftovers(folder)
+
+
+def damage_truncate(file):
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def damage_flip(file):
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [damage_truncate, damage_flip])
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, straight, damage):
+    folder = shutil.copytree(straight("vae"), tmp_path / "run")
+    damage(folder / "checkpoints" / f"step-{STEPS:08d}" / "state.data-00000-of-00001")
+    err = ends_well(folder)
+    warning = f"step-{STEPS:08d} is damaged, step {STEPS - 2} takes its place"
+    assert err.count("is damaged") == 1 and warning in err
+    assert_same_run(folder, straight("vae"))
+
+
+def test_all_checkpoints_damaged(tmp_path, straight):
+    folder = shutil.copytree(straight("vae"), tmp_path / "run")
+    for file in folder.glob("checkpoints/*/state.index"):
+        damage_truncate(file)
+    code, out, err = call("train", *arguments(folder))
+    assert code == 2 and out == "" and err.count("\n") == 1 and "all 3 are damaged" in err
+    assert newest(folder) == STEPS
+
+
+def test_sigterm_stops_well_and_the_same_command_goes_on(tmp_path, straight):
     folder = tmp_path / "preempted"
-    process = start(folder)
-    wait_for_a_step_after(process, folder, 0)
-    process.terminate()
-    code, out, err = finish(process)
+    code, out, err = interrupted_after(folder, 0, signal.SIGTERM)
     assert code == 0 and "the same command goes on" in out and "Traceback" not in err
     assert f"stopped at step {newest(folder)} of {STEPS}" in out
-    code, out, err = finish(start(folder))
-    assert code == 0 and f"to step {STEPS}" in out, err
-    assert_same_run(folder, uninterrupted)
+    ends_well(folder)
+    assert_same_weights(folder, straight("vae"))
 
 
-def test_a_second_process_is_refused(tmp_path):
+def test_ctrl_c_stops_well_and_the_same_command_goes_on(tmp_path, straight):
+    folder = tmp_path / "interrupted"
+    ended = interrupted_after(folder, 0, signal.SIGINT)
+    assert ended.code == 130 and ended.out == "" and "Traceback" not in ended.err
+    line = f"zoo-train: interrupted: stopped at step {newest(folder)} of {STEPS}"
+    assert ended.last_line == line
+    ends_well(folder)
+    assert_same_weights(folder, straight("vae"))
+
+
+def assert_same_weights(folder, other):
+    # A stop between two lines of metrics parts their averages: that is all that may differ.
+    for one, two in zip(state(folder)[0], state(other)[0], strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert_no_leftovers(folder)
+
+
+@pytest.mark.parametrize("seconds", [0.5, 3])
+def test_ctrl_c_at_the_start(tmp_path, seconds):
+    """A process of its own from the shell: while it imports, and somewhat later."""
+    command = [sys.executable, "-m", "flags.train", *arguments(tmp_path / "run")]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130 and out == b""
+    assert b"Traceback" not in err and b"train: interrupted" in err, err
+
+
+def test_several_processes_on_one_run(tmp_path):
+    """Who would write is refused; who reads works while the training goes on."""
     folder = tmp_path / "shared"
-    first = start(folder, steps=100_000)
+    first = Program("train", *arguments(folder, steps=100_000))
     try:
-        wait_for_a_step_after(first, folder, 0)
-        code, out, err = finish(start(folder, steps=100_000))
+        first.wait_until(lambda: newest(folder) > 0)
+        code, out, err = call("train", *arguments(folder, steps=100_000))
         assert code == 2 and out == ""
         assert err.count("\n") == 1 and "is in use by another process" in err
-        assert first.poll() is None
+        run = f"--run_dir={folder}"
+        for reader in (
+            ("evaluate", run, "--metrics=elbo,marginal_kl", "--num_samples=9"),
+            ("export", run, f"--output={tmp_path / 'served'}", "--name=tiny"),
+            ("report", run),
+        ):
+            code, out, err = call(*reader)
+            assert code == 0 and err == "", err
+        records = json.loads((folder / "evaluation.json").read_text())["records"]
+        assert {"elbo", "marginal_kl"} <= {r["metric"] for r in records}
+        assert (tmp_path / "served" / "tiny" / "1" / "saved_model.pb").exists()
+        assert first.running
     finally:
-        first.terminate()
-        first.communicate(timeout=PATIENCE)
-    assert first.returncode == 0
+        first.send(signal.SIGTERM)
+        assert first.finish().code == 0
+    assert_no_leftovers(folder)
+
+
+def check_full(ended, where):
+    assert ended.code == 2 and ended.out == "" and "Traceback" not in ended.err, ended.err
+    assert ended.last_line.startswith("zoo-train: cannot write"), ended.err
+    assert "No space left" in ended.last_line and str(where) in ended.last_line
+
+
+@pytest.mark.parametrize("leave", [0, 64, 256])
+def test_the_disk_fills_up_and_is_emptied(tmp_path, straight, leave):
+    """With so many KiB left: no line is written, or some steps are done."""
+    with disk(tmp_path / "disk", "40m") as place:
+        folder = place / "run"
+        folder.mkdir()
+        fill(place, leave * 1024)
+        check_full(call("train", *arguments(folder)), folder)
+        assert_no_leftovers(folder)
+        done = newest(folder)
+        if done:
+            assert int(zoo.load_run(folder).model.step.numpy()) == done
+        (place / ".ballast").unlink()
+        ends_well(folder)
+        assert_same_run(folder, straight("vae"))
+
+
+@pytest.mark.parametrize("part", ["tensorboard", "images"])
+def test_no_space_for_one_part_of_a_run(tmp_path, straight, part):
+    folder = shutil.copytree(straight("vae"), tmp_path / "run")
+    with disk(folder / part, "4k") as place:
+        fill(place)
+        check_full(call("train", *arguments(folder, f"--steps={STEPS + 2}")), folder / part)
+    assert int(zoo.load_run(folder).model.step.numpy()) == STEPS
+    assert_no_leftovers(folder)
+
+
+def test_output_that_cannot_be_printed():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "flags.train", "--help"],
+            cwd=ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "No space left" in done.stderr
+
+
+def test_a_loss_that_is_not_finite(tmp_path):
+    """Weights of 1e30 after the first step, whose checkpoint is sound; then an overflow."""
+    folder = tmp_path / "run"
+    more = ("--learning_rate=1e30", "--checkpoint_every=1", "--log_every=1")
+    for _ in range(2):  # the second finds the same from the checkpoint
+        ended = call("train", *arguments(folder, *more))
+        assert ended.code == 2 and ended.out == "" and "Traceback" not in ended.err
+        said = "zoo-train: training stopped at step 2: not finite: "
+        assert ended.last_line.startswith(said), ended.err
+        assert "loss of decoder" in ended.last_line and "term log_likelihood" in ended.last_line
+        assert newest(folder) == 1
+    model = zoo.load_run(folder).model
+    assert all(np.isfinite(v.numpy()).all() for v in model.decoder.weights)

@@ -13,6 +13,7 @@ from absl import flags as absl_flags
 from PIL import Image
 
 from flags import program
+from tests.flags.in_process import call, contents
 from zoo.config import RunConfig
 from zoo.models import model_class
 
@@ -23,16 +24,6 @@ TINY = [
     *("--strategy=one_device", "--steps=4", "--batch_size=8", "--width=0.06"),
     *("--latent_size=3", "--log_every=2", "--checkpoint_every=2"),
 ]
-
-
-def call(name, *arguments):
-    """Runs a program in process and returns its exit code."""
-    module = import_module(f"flags.{name}")
-    with pytest.raises(SystemExit) as end:
-        program.run_program(
-            module.main, module.define, module.__doc__, [f"zoo-{name}", *map(str, arguments)]
-        )
-    return end.value.code
 
 
 def test_programs_start_without_tensorflow():
@@ -102,11 +93,6 @@ def test_a_mistake_is_one_line_and_writes_nothing(tmp_path, monkeypatch, capsys,
     assert message in seen.err and seen.err.startswith(f"zoo-{name}: ")
     assert seen.err.count("\n") == 1 and "Traceback" not in seen.err and seen.out == ""
     assert contents(tmp_path) == before
-
-
-def contents(folder):
-    files = (f for f in folder.rglob("*") if f.name != ".lock")
-    return {f: f.read_bytes() if f.is_file() else None for f in files}
 
 
 PRESETS = sorted(program.PRESETS.rglob("*.flags"))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from absl import logging
 from tqdm import tqdm
 
 from zoo.errors import UsageError
@@ -70,8 +70,11 @@ def encode_dataset(
     mean, stddev = (np.concatenate(part) for part in zip(*parts, strict=True))
     encodings = Encodings(mean, stddev, flow=names[0] == "base_mean")
     if cache is not None:
-        with atomic_file(cache) as temporary:
-            np.savez(temporary, key=key, **dataclasses.asdict(encodings))
+        try:
+            with atomic_file(cache) as temporary:
+                np.savez(temporary, key=key, **dataclasses.asdict(encodings))
+        except UsageError as error:  # of a run that may only be read, say
+            logging.warning("the encodings are not kept: %s", error)
     return encodings
 
 
@@ -114,5 +117,5 @@ def _read(cache: Path | None, key: str) -> Encodings | None:
             if str(file["key"]) != key:
                 return None
             return Encodings(file["mean"], file["stddev"], bool(file["flow"]))
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
-        return None  # a damaged cache is made again
+    except Exception:  # damage has many faces, and encoding again is the answer to each
+        return None

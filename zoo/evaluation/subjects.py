@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from zoo.errors import UsageError
-from zoo.files import read_json
+from zoo.evaluation.saved_models import open_saved_model
 from zoo.noise import row_seeds
 from zoo.run import Run
 from zoo.signatures import require, signature_functions
@@ -75,23 +75,13 @@ class Subject:
         Raises:
             UsageError: it is no SavedModel, or has none of the signatures.
         """
-        folder = Path(folder)
-        if not (folder / "saved_model.pb").exists():
-            raise UsageError(f"{folder} is not a SavedModel: it has no saved_model.pb")
-        try:
-            loaded = tf.saved_model.load(str(folder))
-        except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
-            raise UsageError(f"{folder} cannot be loaded as a SavedModel: {error}") from None
-        functions = {n: f for n, f in loaded.signatures.items() if n in SIGNATURES}
-        if not functions:
-            names = ", ".join(loaded.signatures) or "none"
+        functions, card = open_saved_model(folder)
+        if not any(name in functions for name in SIGNATURES):
+            names = ", ".join(functions) or "none"
             raise UsageError(
                 f"{folder} has none of the signatures {', '.join(SIGNATURES)}; it has {names}"
             )
-        for function in functions.values():
-            function.keep_alive = loaded  # the signatures hold their variables weakly
-        card_file = folder / "assets" / "model_card.json"
-        card = read_json(card_file) if card_file.exists() else {}
+        functions = {name: f for name, f in functions.items() if name in SIGNATURES}
         status = card.get("bound_status", "estimate" if "elbo" in functions else "not_available")
         return cls(
             str(folder), functions, status, card.get("step"), likelihood=card.get("likelihood")

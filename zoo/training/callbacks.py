@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from zoo.errors import UsageError
+from zoo.errors import UsageError, reason
 from zoo.noise import row_noise, row_seeds
 from zoo.pictures import grid, save_png, side_by_side
 from zoo.run import Run
@@ -63,6 +64,39 @@ def check_finite(model: Any) -> None:
         )
 
 
+@contextlib.contextmanager
+def summary_writer(run: Run) -> Iterator[tf.summary.SummaryWriter]:
+    """The writer of `tensorboard/`, closed at the end.
+
+    Raises:
+        UsageError: the folder cannot be written.
+    """
+    with _reported(run):
+        writer = tf.summary.create_file_writer(str(run.path / "tensorboard"))
+    try:
+        yield writer
+    finally:
+        # All was flushed before; what a full disk refused then would now hide that it did.
+        with contextlib.suppress(tf.errors.OpError):
+            writer.close()
+
+
+@contextlib.contextmanager
+def summaries(writer: tf.summary.SummaryWriter, run: Run, step: int) -> Iterator[None]:
+    """Takes the `tf.summary` calls of a step to the disk, or raises `UsageError`."""
+    with _reported(run), writer.as_default(step):
+        yield
+        writer.flush()
+
+
+@contextlib.contextmanager
+def _reported(run: Run) -> Iterator[None]:
+    try:
+        yield
+    except tf.errors.OpError as error:
+        raise UsageError(f"cannot write {run.path / 'tensorboard'}: {reason(error)}") from error
+
+
 class Metrics(StepCallback):
     """Writes the metrics, averaged since the last line, and moves the progress bar."""
 
@@ -94,7 +128,7 @@ class Metrics(StepCallback):
         rate = (self.step - self._since) / (now - self._time)
         self._since, self._time = self.step, now
         self._run.log({"step": self.step, **values, "steps_per_second": round(rate, 3)})
-        with self._writer.as_default(self.step):
+        with summaries(self._writer, self._run, self.step):
             for name, value in values.items():
                 tf.summary.scalar(name, value)
         shown = {name: f"{values[name]:.4g}" for name in self.model.terms}
@@ -142,12 +176,13 @@ class Pictures(StepCallback):
         """Writes `images/samples-STEP.png`, and reconstructions where there is an encoder."""
         if not self.due(self._every):
             return
+        check_finite(self.model)
         pictures = {"samples": grid(self.model.sample(self._noise)["images"].numpy())}
         if "encode" in self.model.available_signatures:
             codes = self.model.encode(self._images)["z"]
             decoded = self.model.decode(codes)["images"].numpy()
             pictures["reconstructions"] = side_by_side(self._images, decoded)
-        with self._writer.as_default(self.step):
+        with summaries(self._writer, self._run, self.step):
             for name, pixels in pictures.items():
                 save_png(self._run.path / "images" / f"{name}-{self.step:08d}.png", pixels)
                 tf.summary.image(name, pixels[None])
@@ -178,34 +213,52 @@ class ErrorRates(StepCallback):
             for name, (split, labels) in self._held_out.items()
         }
         self._run.log({"step": self.step, **errors})
-        with self._writer.as_default(self.step):
+        with summaries(self._writer, self._run, self.step):
             for name, value in errors.items():
                 tf.summary.scalar(name, value)
 
 
 class Preemption(StepCallback):
-    """After a SIGTERM to any worker: ends training on all of them after the step in progress, with
-    a checkpoint of it. The last of the callbacks."""
+    """After SIGTERM or Ctrl-C to any worker: ends training on all of them after the step in
+    progress, with a checkpoint of it. The last of the callbacks.
+
+    A second Ctrl-C does not wait for the step.
+    """
 
     def __init__(self, span: Span, run: Run, workers: Workers):
         super().__init__(span)
-        self._run, self._workers, self._asked = run, workers, False
+        self._run, self._workers, self._asked = run, workers, None
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Takes the signal over while the block runs."""
+        """Takes the signals over while the block runs.
 
-        def ask(*_: Any) -> None:
-            self._asked = True
+        Raises:
+            KeyboardInterrupt: at the end, where Ctrl-C has ended the training.
+        """
 
-        before = signal.signal(signal.SIGTERM, ask)
+        def ask(number: int, _: Any) -> None:
+            if number == self._asked == signal.SIGINT:
+                raise KeyboardInterrupt
+            self._asked = number
+
+        if threading.current_thread() is not threading.main_thread():
+            yield  # Python gives signals to the main thread only
+            return
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        # A background job of a shell ignores Ctrl-C, and goes on to.
+        heard = [n for n in numbers if signal.getsignal(n) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, ask) for number in heard}
         try:
             yield
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        if self._asked == signal.SIGINT:
+            raise KeyboardInterrupt(f"stopped at step {self.step} of {self.span.last}")
 
     def on_step(self, logs: dict[str, Any]) -> None:
         """Stops where it was asked to."""
-        if self._workers.total(self._asked):
+        if self._workers.total(self._asked is not None) and not self.model.stop_training:
             checkpoint(self.model, self._run, self._workers)
             self.model.stop_training = True

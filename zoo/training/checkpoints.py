@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 from absl import logging
 
-from zoo.errors import UsageError
-from zoo.files import atomic_folder, remove_partial
+from zoo.errors import UsageError, reason
+from zoo.files import atomic_folder, remove, remove_partial
 
 KEEP = 3  # chosen
 
@@ -35,7 +34,7 @@ class CheckpointStore:
     def steps(self) -> list[int]:
         """The steps that have a checkpoint, ascending."""
         names = [f.name.removeprefix("step-") for f in self._folder.glob("step-*")]
-        return sorted(int(name) for name in names if name.isdigit())
+        return sorted(int(name) for name in names if name.isdecimal())
 
     def save(self, model: Any) -> None:
         """Writes the model's current state, unless it is there, and drops the oldest beyond
@@ -48,34 +47,46 @@ class CheckpointStore:
                 with atomic_folder(path) as temporary:
                     _checkpoint(model).write(str(temporary / "state"))
             except tf.errors.OpError as error:
-                raise UsageError(f"cannot write the checkpoint {path}: {error.message}") from error
+                raise UsageError(f"cannot write the checkpoint {path}: {reason(error)}") from error
         for old in self.steps()[:-KEEP]:
-            shutil.rmtree(self._path(old), ignore_errors=True)
+            remove(self._path(old))
 
     def restore(self, model: Any) -> int:
         """Restores the newest checkpoint that is sound, and returns its step; 0 where there is
         none.
 
-        Damaged ones are named in a warning and removed.
+        Damaged ones are named in a warning.
 
         Raises:
             UsageError: there are checkpoints, but all are damaged.
         """
-        found = self.steps()
-        for step in reversed(found):
+        damaged: dict[int, str] = {}
+        # Listed anew each time: a run in training makes new ones and drops old ones meanwhile.
+        while left := [step for step in self.steps() if step not in damaged]:
+            step, status = left[-1], None
             try:
                 status = _checkpoint(model).read(str(self._path(step) / "state"))
                 if model.optimizers:
                     status.assert_consumed()
                 else:  # for inference: what trains it stays on disk
                     status.assert_existing_objects_matched().expect_partial()
-                return step
             except _UNREADABLE as error:
-                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-                logging.warning("checkpoint %s is damaged: %s", self._path(step), reason)
-        if found:
+                damaged[step] = reason(error)
+                if status is not None:
+                    status.expect_partial()  # or TensorFlow names each value that it did not use
+                continue
+            for bad, why in damaged.items():
+                if self._path(bad).exists():
+                    logging.warning(
+                        "checkpoint %s is damaged, step %d takes its place: %s",
+                        *(self._path(bad), step, why),
+                    )
+            return step
+        if damaged:
+            step, why = next(iter(damaged.items()))
             raise UsageError(
-                f"no checkpoint in {self._folder} can be read: all {len(found)} are damaged"
+                f"no checkpoint in {self._folder} can be read: all {len(damaged)} are damaged, the "
+                f"newest, of step {step}, because of: {why}"
             )
         return 0
 
@@ -83,7 +94,7 @@ class CheckpointStore:
         """Removes the checkpoints of later steps, which a restore found damaged."""
         for later in self.steps():
             if later > step:
-                shutil.rmtree(self._path(later), ignore_errors=True)
+                remove(self._path(later))
 
     def _path(self, step: int) -> Path:
         return self._folder / f"step-{step:08d}"

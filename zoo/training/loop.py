@@ -50,6 +50,7 @@ def train(config: RunConfig, run_dir: str | Path) -> Training:
     Raises:
         UsageError: the configuration, the data or the folder will not do, or a loss was not finite.
         WorkerLost: another worker of the run is gone.
+        KeyboardInterrupt: after Ctrl-C, with a checkpoint of the step in progress.
     """
     training = config.training
     strategy = make_strategy(training.strategy, training.cpu_devices)
@@ -64,7 +65,7 @@ def train(config: RunConfig, run_dir: str | Path) -> Training:
         run = Run(run_dir, config, dataset.fingerprint, dataset.image_shape)
         with workers.all_or_none():
             if workers.chief:
-                stack.enter_context(folder_lock(run.path))
+                stack.enter_context(folder_lock(Run.check_folder(run_dir)))
                 Run.create_or_resume(run_dir, config, dataset.fingerprint, dataset.image_shape)
         with strategy.scope():
             model = build_model(
@@ -111,7 +112,7 @@ def _fit(
     )
     preemption = callbacks.Preemption(span, run, workers)
     with (
-        contextlib.closing(_summary_writer(run, workers)) as writer,
+        callbacks.summary_writer(run) if workers.chief else _no_writer() as writer,
         tqdm(
             total=span.last,
             initial=span.first,
@@ -124,10 +125,12 @@ def _fit(
     ):
         metrics = callbacks.Metrics(span, training.log_every, run, workers, writer, bar)
         every = training.checkpoint_every
-        observers = [metrics, callbacks.Checkpoints(span, every, run, workers)]
+        observers = [metrics]
         if workers.chief:
             outcome = callbacks.ErrorRates if model.needs_labels else callbacks.Pictures
             observers.append(outcome(span, every, run, writer, dataset))
+        # After all else of its step: whoever goes on from it finds the rest complete.
+        observers.append(callbacks.Checkpoints(span, every, run, workers))
         model.fit(
             batches,
             steps_per_epoch=span.last - span.first,
@@ -138,7 +141,5 @@ def _fit(
     return preemption.step
 
 
-def _summary_writer(run: Run, workers: Workers) -> tf.summary.SummaryWriter:
-    if workers.chief:
-        return tf.summary.create_file_writer(str(run.path / "tensorboard"))
-    return tf.summary.create_noop_writer()
+def _no_writer() -> contextlib.AbstractContextManager[tf.summary.SummaryWriter]:
+    return contextlib.nullcontext(tf.summary.create_noop_writer())

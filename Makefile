@@ -3,15 +3,20 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+CLIENTS := $(VENV)/.clients
 DEMO := runs/demo
 
-.PHONY: demo test test-slow lint format bench clean
+.PHONY: demo test test-slow test-clients lint format bench clean
 
 $(INSTALLED): setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	    { echo "Python 3.10 or newer is needed; $$($(PYTHON) --version) is PYTHON=$(PYTHON)"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+$(CLIENTS): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,clients]'
 	@touch $@
 
 demo: $(INSTALLED)
@@ -22,10 +27,15 @@ demo: $(INSTALLED)
 	$(BIN)/zoo-report --run_dir=$(DEMO)/vae
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist load -m 'not slow'
+	$(BIN)/python -m pytest -n 2 --dist load -m 'not slow and not clients'
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 --dist load -m slow
+
+# Foreign runtimes, and a C program: one process, so that each export is made once.
+test-clients: $(CLIENTS)
+	@command -v gcc >/dev/null || { echo "gcc is needed for the C example; install it"; exit 2; }
+	$(BIN)/python -m pytest -m clients
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ ROOT = Path(__file__).parent
 VERSION = "0.1.0"
 
 PROGRAMS = ("train", "evaluate", "sample", "export", "report", "paper")
+PORTABLE = ["onnx>=1.17", "tf2onnx>=1.16.1"]
 
 setup(
     name="distribution-matching-zoo",
@@ -35,12 +36,16 @@ setup(
         "tensorflow>=2.18,<2.22",
         "tensorflow-datasets>=4.9.9",
         "importlib_resources>=6",  # tensorflow-datasets needs it and does not say so
-        "tensorflow-serving-api>=2.18",  # the protos of the warm-up file
+        "tensorflow-serving-api>=2.18",  # the protos of the warm-up file that each export writes
         "tensorflow-probability[tf]>=0.25",  # [tf] brings tf-keras, which its import needs
         "threadpoolctl>=3.1",
         "tqdm>=4.66",
     ],
     extras_require={
+        # zoo-export --format=onnx
+        "portable": PORTABLE,
+        # Foreign runtimes that the tests load exports into.
+        "clients": [*PORTABLE, "ai-edge-litert>=2.1", "onnxruntime>=1.20", "openvino>=2025.0"],
         "test": [
             "hypothesis>=6.100",
             "pytest>=8",

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
+from export.formats import SAVED_MODEL, require_formats
+from export.portable import FOLDER, write_portable
 from export.warmup import write_warmup
 from zoo.errors import UsageError, reason
 from zoo.files import ABANDONED, atomic_folder, remove_partial, usable_path, write_json
 from zoo.run import Run, versions
-from zoo.signatures import require, signature_functions
+from zoo.signatures import PORTABLE, portable_functions, require, signature_functions
 
 DEFAULT_SIGNATURE = "decode"  # every model has it: one input, deterministic
 
@@ -24,12 +26,11 @@ def next_version(folder: Path) -> int:
     return max(numbers, default=0) + 1
 
 
-def model_card(run: Run, step: int, signatures: dict[str, Any]) -> dict[str, Any]:
+def model_card(
+    run: Run, step: int, signatures: Mapping[str, Any], portable: Mapping[str, Any], formats: Any
+) -> dict[str, Any]:
     """What a user of the SavedModel should know, as JSON."""
-
-    def describe(spec: Any) -> dict[str, Any]:
-        return {"dtype": spec.dtype.name, "shape": [d if d else "N" for d in spec.shape]}
-
+    bundle = {"folder": FOLDER, "formats": list(formats), "functions": _describe_all(portable)}
     return {
         "model": run.config.model.model,
         "bound_status": run.model.bound_status,
@@ -37,18 +38,8 @@ def model_card(run: Run, step: int, signatures: dict[str, Any]) -> dict[str, Any
         "image_shape": list(run.image_shape),
         "latent_size": run.model.latent_size,
         "step": step,
-        "signatures": {
-            name: {
-                "inputs": {
-                    key: describe(spec)
-                    for key, spec in zip(
-                        _input_names(function), function.structured_input_signature[0], strict=True
-                    )
-                },
-                "outputs": {k: describe(v) for k, v in function.structured_outputs.items()},
-            }
-            for name, function in signatures.items()
-        },
+        "signatures": _describe_all(signatures),
+        **({"portable": bundle} if portable else {}),
         "units": {"images": "[0, 1]", "elbo, log_likelihood, kl": "nats per example"},
         "config": run.config.to_json(),
         "data_fingerprint": run.data_fingerprint,
@@ -57,8 +48,19 @@ def model_card(run: Run, step: int, signatures: dict[str, Any]) -> dict[str, Any
     }
 
 
-def _input_names(function: Any) -> list[str]:
-    return [spec.name for spec in function.structured_input_signature[0]]
+def _describe_all(functions: Mapping[str, Any]) -> dict[str, Any]:
+    """Inputs and outputs of concrete functions, as JSON."""
+
+    def describe(spec: Any) -> dict[str, Any]:
+        return {"dtype": spec.dtype.name, "shape": [d if d else "N" for d in spec.shape]}
+
+    return {
+        name: {
+            "inputs": {s.name: describe(s) for s in function.structured_input_signature[0]},
+            "outputs": {k: describe(v) for k, v in function.structured_outputs.items()},
+        }
+        for name, function in functions.items()
+    }
 
 
 def export_saved_model(
@@ -67,6 +69,7 @@ def export_saved_model(
     name: str,
     version: int | None = None,
     signatures: Sequence[str] | None = None,
+    formats: Sequence[str] = (SAVED_MODEL,),
 ) -> Path:
     """Writes the SavedModel of a run's newest checkpoint and returns its version folder.
 
@@ -78,11 +81,14 @@ def export_saved_model(
         name: the model's name towards its clients.
         version: a number that is not taken; the next free one by default.
         signatures: which ones; all that the model can honour by default.
+        formats: "saved_model", and those of "onnx" and "tflite" that the portable bundle shall
+            have.
 
     Raises:
-        UsageError: the version exists, the model lacks a signature, or the folder cannot be
-        written.
+        UsageError: the version exists, the model lacks a signature, a format cannot be had, or the
+        folder cannot be written.
     """
+    require_formats(formats)
     folder = usable_path(Path(output) / name, "output")
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file: expected a folder for the versions")
@@ -97,11 +103,13 @@ def export_saved_model(
         require(functions, wanted, run.config.model.model)
     chosen = {n: f for n, f in functions.items() if n in (signatures or functions)}
     concrete = {n: f.get_concrete_function() for n, f in chosen.items()}
+    portable = _portable(run, chosen, formats)
     step = int(run.model.step.numpy())
     remove_partial(folder, older_than=ABANDONED)  # another version may be on its way
     with tempfile.TemporaryDirectory() as scratch, atomic_folder(target) as temporary:
         card = Path(scratch) / "model_card.json"
-        write_json(card, model_card(run, step, concrete))
+        described = {n: f.get_concrete_function() for n, f in portable.items()}
+        write_json(card, model_card(run, step, concrete, described, formats))
         module = tf.Module()
         module.model_card = tf.saved_model.Asset(str(card))
         # Only what the signatures touch: critics and optimisers stay behind, each weight is
@@ -116,4 +124,19 @@ def export_saved_model(
             write_warmup(temporary, name, concrete)
         except tf.errors.OpError as error:
             raise UsageError(f"cannot write {target}: {reason(error)}") from error
+        if portable:
+            write_portable(temporary, portable, module.weights, formats)
     return target
+
+
+def _portable(run: Run, chosen: Mapping[str, Any], formats: Sequence[str]) -> dict[str, Any]:
+    """The functions of the portable bundle for the chosen signatures; none without a bundle."""
+    if set(formats) == {SAVED_MODEL}:
+        return {}
+    names = [PORTABLE[name] for name in chosen if name in PORTABLE]
+    if not names:
+        raise UsageError(
+            f"format={','.join(formats)!r} holds nothing of the signatures {', '.join(chosen)}: "
+            f"expected one of {', '.join(PORTABLE)}"
+        )
+    return {n: f for n, f in portable_functions(run.model).items() if n in names}

@@ -2,7 +2,9 @@
 
 zoo-export --run_dir=runs/vae --output=served --name=vae
 
-makes served/vae/1/, or the next free version, in one rename: complete or not at all.
+makes served/vae/1/, or the next free version, in one rename: complete or not at all. With
+--format=saved_model,onnx,tflite its assets.extra/portable/ has the functions decode, encode and
+elbo_noise for other runtimes.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from pathlib import Path
 
 from absl import flags
 
+from export.formats import PACKAGES, SAVED_MODEL, require_formats
 from flags import program
 from zoo.errors import UsageError
 from zoo.files import check_writable
@@ -30,6 +33,13 @@ def define(values: flags.FlagValues) -> None:
         "Which signatures; all that the model has by default.",
         flag_values=values,
     )
+    flags.DEFINE_list(
+        "format",
+        [SAVED_MODEL],
+        f"What to write: {SAVED_MODEL}, and any of "
+        f"{', '.join(name for name in PACKAGES if name != SAVED_MODEL)} beside it.",
+        flag_values=values,
+    )
 
 
 def main(values: flags.FlagValues) -> None:
@@ -43,13 +53,19 @@ def main(values: flags.FlagValues) -> None:
         )
     if values.signatures == []:
         raise UsageError("signatures='' is not accepted: expected names, as decode,sample")
+    require_formats(values["format"].value)
     run = Run.open(values.run_dir)
     check_writable(Path(values.output) / values["name"].value / "1")
     program.start_tensorflow()
     from export.saved_model import export_saved_model
 
     folder = export_saved_model(
-        run, values.output, values["name"].value, values.version, values.signatures
+        run,
+        values.output,
+        values["name"].value,
+        values.version,
+        values.signatures,
+        values["format"].value,
     )
     print(f"exported step {int(run.model.step.numpy())} of {run.path} to {folder}")
 

@@ -85,6 +85,29 @@ class Noise:
         return tuple(tf.cast(b, tf.float32) * 2.0**-24 for b in shifted)
 
 
+class GivenNoise:
+    """Standard normals that a caller brings, in the place of a generator.
+
+    Each request takes the next columns. Stands for a `Noise` of which normals alone are asked for.
+
+    Args:
+        values: standard normals `[N, K]`.
+
+    Attributes:
+        columns: how many were taken.
+    """
+
+    def __init__(self, values: tf.Tensor):
+        self._values, self.columns = values, 0
+
+    def normal(self, purpose: str, shape: tuple[int, ...]) -> tf.Tensor:
+        """The next `prod(shape)` columns as `[N, *shape]`, whatever they are for."""
+        del purpose
+        first, self.columns = self.columns, self.columns + math.prod(shape)
+        taken = self._values[:, first : self.columns]
+        return tf.reshape(taken, [tf.shape(taken)[0], *shape])
+
+
 def step_noise(seed: int, step: tf.Tensor | int, rows: tf.Tensor | int) -> Noise:
     """The noise of one training step; call it inside the replica context that uses it.
 

@@ -8,13 +8,15 @@ result never depends on the other rows: randomness comes from one seed per row.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from zoo.errors import UsageError
-from zoo.noise import row_noise
+from zoo.noise import GivenNoise, row_noise
+
+Tensors = dict[str, tf.Tensor]
 
 WHY_NOT = {
     "encode": "it has no encoder",
@@ -23,34 +25,18 @@ WHY_NOT = {
     "to_base": "it has no flow, or one that depends on the image (flow_context)",
 }
 
-
-def _refuse_empty(rows: tf.Tensor) -> tf.Operation:
-    # Some CPU kernels return a wrong shape for zero rows instead of failing.
-    return tf.debugging.Assert(
-        tf.shape(rows)[0] > 0, ["the batch has no rows: send at least one"], name="no_rows"
-    )
+# What stands for a signature where the runtime has no generator of random numbers of ours.
+PORTABLE = {"decode": "decode", "encode": "encode", "elbo": "elbo_noise"}
 
 
-def _refuse_bad_images(images: tf.Tensor) -> tf.Operation:
-    # NaN compares false, so it fails here too.
-    inside = tf.reduce_all((images >= 0.0) & (images <= 1.0))
-    return tf.debugging.Assert(
-        inside, ["images must be finite and lie in [0, 1]"], name="bad_images"
-    )
-
-
-def _refuse_bad_codes(z: tf.Tensor) -> tf.Operation:
-    return tf.debugging.Assert(
-        tf.reduce_all(tf.math.is_finite(z)), ["z must be finite"], name="bad_codes"
-    )
-
-
-def signature_functions(model: Any) -> dict[str, Callable[..., dict[str, tf.Tensor]]]:
+def signature_functions(model: Any) -> dict[str, Callable[..., Tensors]]:
     """The `tf.function`s of the signatures that `model` can honour, by name, float32 in and out.
 
     `decode(z [N, D])`, `encode(images [N, H, W, C])`, `sample_posterior(images, seed [N])`,
     `sample(seed)`, `elbo(images, seed)` and `to_base(z)`; images in [0, 1], seeds int32, nats per
-    example. Equal seeds give `elbo` the draw of z that `sample_posterior` gives.
+    example. Equal seeds give `elbo` the draw of z that `sample_posterior` gives. A batch that is
+    empty or of the wrong shape, and values out of range, fail with a clear message in every runtime
+    that executes the graph.
 
     Raises:
         UsageError: it is no generative model.
@@ -60,55 +46,53 @@ def signature_functions(model: Any) -> dict[str, Callable[..., dict[str, tf.Tens
             f"a {model.name} makes no images and has no signatures: expected a run of a generative "
             "model; zoo-evaluate takes a classifier as --classifier"
         )
-    images = tf.TensorSpec([None, *model.image_shape], tf.float32, name="images")
-    z = tf.TensorSpec([None, model.latent_size], tf.float32, name="z")
+    images, z = _images(model), _codes(model)
     seed = tf.TensorSpec([None], tf.int32, name="seed")
 
-    def decode(z: tf.Tensor) -> dict[str, tf.Tensor]:
-        with tf.control_dependencies([_refuse_empty(z), _refuse_bad_codes(z)]):
-            return model.decode(tf.identity(z))
+    def sample_posterior(images: tf.Tensor, seed: tf.Tensor) -> Tensors:
+        return model.sample_posterior(images, row_noise(seed))
 
-    def encode(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        with tf.control_dependencies([_refuse_empty(images), _refuse_bad_images(images)]):
-            return model.encode(tf.identity(images))
+    def sample(seed: tf.Tensor) -> Tensors:
+        return model.sample(row_noise(seed))
 
-    def sample_posterior(images: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        with tf.control_dependencies([_refuse_empty(images), _refuse_bad_images(images)]):
-            return model.sample_posterior(tf.identity(images), row_noise(seed))
-
-    def sample(seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        with tf.control_dependencies([_refuse_empty(seed)]):
-            return model.sample(row_noise(tf.identity(seed)))
-
-    def elbo(images: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        with tf.control_dependencies([_refuse_empty(images), _refuse_bad_images(images)]):
-            return model.elbo(tf.identity(images), row_noise(seed))
-
-    def to_base(z: tf.Tensor) -> dict[str, tf.Tensor]:
-        with tf.control_dependencies([_refuse_empty(z), _refuse_bad_codes(z)]):
-            return model.to_base(tf.identity(z))
+    def elbo(images: tf.Tensor, seed: tf.Tensor) -> Tensors:
+        return model.elbo(images, row_noise(seed))
 
     every = {
-        "decode": (decode, [z]),
-        "encode": (encode, [images]),
+        "decode": (model.decode, [z]),
+        "encode": (model.encode, [images]),
         "sample_posterior": (sample_posterior, [images, seed]),
         "sample": (sample, [seed]),
         "elbo": (elbo, [images, seed]),
-        "to_base": (to_base, [z]),
+        "to_base": (model.to_base, [z]),
     }
+    return {name: _function(*every[name], guarded=True) for name in model.available_signatures}
 
-    def as_float32(function: Callable) -> Callable:
-        # The wrapped function's own parameter names become the names of the inputs.
-        @functools.wraps(function)
-        def wrapped(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-            return {name: tf.cast(value, tf.float32) for name, value in function(*inputs).items()}
 
-        return wrapped
+def portable_functions(model: Any) -> dict[str, Callable[..., Tensors]]:
+    """The `tf.function`s of `model` for runtimes other than TensorFlow, float32 in and out.
 
-    return {
-        name: tf.function(as_float32(every[name][0]), input_signature=every[name][1])
-        for name in model.available_signatures
-    }
+    `decode(z [N, D])`, `encode(images [N, H, W, C])` and `elbo_noise(images, noise [N, K])`: `elbo`
+    with the standard normals as an input, since no other runtime has our generator. The first
+    columns draw z from q(z|x), the rest serve a model's own estimate of its KL; a model whose ELBO
+    takes no noise has no such input. Nothing is guarded: these runtimes have no assertions.
+    """
+    images, z = _images(model), _codes(model)
+
+    def elbo_noise(images: tf.Tensor, noise: tf.Tensor) -> Tensors:
+        return model.elbo(images, GivenNoise(noise), portable=True)
+
+    def elbo_without_noise(images: tf.Tensor) -> Tensors:
+        return elbo_noise(images, tf.zeros([tf.shape(images)[0], 0]))
+
+    every = {"decode": (model.decode, [z]), "encode": (model.encode, [images])}
+    if "elbo" in model.available_signatures:
+        columns = _noise_columns(model)
+        noise = tf.TensorSpec([None, columns], tf.float32, name="noise")
+        with_noise, without = (elbo_noise, [images, noise]), (elbo_without_noise, [images])
+        every["elbo_noise"] = with_noise if columns else without
+    names = [PORTABLE[name] for name in model.available_signatures if name in PORTABLE]
+    return {name: _function(*every[name]) for name in names}
 
 
 def require(available: Any, needed: str, what: str) -> None:
@@ -118,3 +102,86 @@ def require(available: Any, needed: str, what: str) -> None:
             f"{what} has no signature {needed!r}: {WHY_NOT.get(needed, 'it was not exported')}; "
             f"it has {', '.join(available)}"
         )
+
+
+def _images(model: Any) -> tf.TensorSpec:
+    return tf.TensorSpec([None, *model.image_shape], tf.float32, name="images")
+
+
+def _codes(model: Any) -> tf.TensorSpec:
+    return tf.TensorSpec([None, model.latent_size], tf.float32, name="z")
+
+
+def _noise_columns(model: Any) -> int:
+    """How many standard normals a row of `model.elbo` takes: what it asks for when it is traced."""
+    asked = []
+
+    def trace(images: tf.Tensor, values: tf.Tensor) -> None:
+        noise = GivenNoise(values)
+        model.elbo(images, noise)
+        asked.append(noise.columns)
+
+    values = tf.TensorSpec([None, None], tf.float32)
+    tf.function(trace).get_concrete_function(_images(model), values)
+    return asked[-1]
+
+
+def _function(
+    function: Callable[..., Tensors], specs: Sequence[tf.TensorSpec], guarded: bool = False
+) -> Callable[..., Tensors]:
+    """`function` as a `tf.function` of these inputs, with float32 outputs."""
+
+    # The wrapped function's own parameter names become the names of the inputs.
+    @functools.wraps(function)
+    def wrapped(*inputs: tf.Tensor) -> Tensors:
+        named = {spec.name: (value, spec) for spec, value in zip(specs, inputs, strict=True)}
+        with tf.control_dependencies(_guards(named) if guarded else []):
+            outputs = function(*map(tf.identity, inputs))
+        return {name: tf.cast(value, tf.float32) for name, value in outputs.items()}
+
+    return tf.function(wrapped, input_signature=specs)
+
+
+# ---- Guards ------------------------------------------------------------------------------------
+
+
+def _guards(inputs: Mapping[str, tuple[tf.Tensor, tf.TensorSpec]]) -> list[tf.Operation]:
+    """What has to hold of the inputs of a signature."""
+    guards = [_refuse_shape(value, spec) for value, spec in inputs.values()]
+    if "images" in inputs:
+        images = inputs["images"][0]
+        # NaN compares false, so it fails here too.
+        inside = tf.reduce_all((images >= 0.0) & (images <= 1.0))
+        guards.append(_assert(inside, "images must be finite and lie in [0, 1]"))
+    if "z" in inputs:
+        finite = tf.reduce_all(tf.math.is_finite(inputs["z"][0]))
+        guards.append(_assert(finite, "z must be finite"))
+    if {"images", "seed"} <= set(inputs):
+        # One seed would broadcast, and make every row's result hang on the others'.
+        rows = [tf.shape(_opaque(inputs[name][0]))[0] for name in ("images", "seed")]
+        guards.append(_assert(tf.equal(*rows), "images and seed must have as many rows:", *rows))
+    return guards
+
+
+def _refuse_shape(value: tf.Tensor, spec: tf.TensorSpec) -> tf.Operation:
+    """Fails on another shape than the spec's and on a batch of no rows.
+
+    TensorFlow itself checks neither: a wrong shape fails deep in a network or not at all, and some
+    CPU kernels return a wrong shape for zero rows.
+    """
+    shape = tf.shape(_opaque(value))
+    wanted = tf.concat([tf.maximum(shape[:1], 1), spec.shape[1:]], axis=0)
+    same = tf.raw_ops.Equal(x=shape, y=wanted, incompatible_shape_error=False)
+    right = tf.reduce_all(same) & tf.equal(tf.size(shape), spec.shape.rank)
+    dimensions = ", ".join(["N", *map(str, spec.shape[1:])])
+    message = f"{spec.name} has no rows or is not of the shape [{dimensions}]:"
+    return _assert(right, message, shape)
+
+
+def _opaque(value: tf.Tensor) -> tf.Tensor:
+    """`value` without its static shape, from which the check of its shape would be folded away."""
+    return tf.raw_ops.PlaceholderWithDefault(input=value, shape=tf.TensorShape(None))
+
+
+def _assert(condition: tf.Tensor, message: str, *seen: tf.Tensor) -> tf.Operation:
+    return tf.debugging.Assert(condition, [message, *seen])

@@ -68,6 +68,14 @@ MISTAKES = [
     ("sample --saved_model=folder --output=a.png", "is not a SavedModel"),
     ("export --run_dir=untrained --output=served --name=vae --version=0", "version=0 is not"),
     ("export --run_dir=untrained --output=served --name=a/b", "expected one path component"),
+    (
+        "export --run_dir=untrained --output=served --name=a --format=pickle",
+        "'pickle' is not known",
+    ),
+    (
+        "export --run_dir=untrained --output=served --name=a --format=tflite",
+        "saved_model among them",
+    ),
     ("report --run_dir=missing", "is not a run folder"),
     ("report", "give one of --run_dir or --runs"),
     ("report --runs=missing", "runs=missing is not accepted"),

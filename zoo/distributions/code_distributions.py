@@ -22,6 +22,13 @@ def prior(latent_size: int) -> tfd.MultivariateNormalDiag:
     return tfd.MultivariateNormalDiag(tf.zeros([latent_size]), tf.ones([latent_size]))
 
 
+def log_ratio_to_prior(z: tf.Tensor, u: tf.Tensor, mean: tf.Tensor, stddev: tf.Tensor) -> tf.Tensor:
+    """`log N(u; mean, diag stddev^2) - log N(z; 0, I)` `[N]`, nats; all `[N, D]`."""
+    # By hand, 2 pi cancelled: log_prob adds operations that exports cannot take.
+    terms = tf.square(z) - tf.square((u - mean) / stddev) - 2.0 * tf.math.log(stddev)
+    return 0.5 * tf.reduce_sum(terms, axis=-1)
+
+
 class Posterior(Protocol):
     """What every q(z|x) of a batch of N examples offers; D is the latent size.
 
@@ -99,11 +106,8 @@ class RealNVPPosterior(tfd.TransformedDistribution):
         nothing is inverted.
         """
         base, u = self.distribution, self.bijector.inverse(z)
-        standardised = (u - base.loc) / base.scale.diag
-        # By hand, 2 pi cancelled: log_prob adds operations that exports cannot take.
-        terms = tf.square(z) - tf.square(standardised) - 2.0 * tf.math.log(base.scale.diag)
         log_det = self.bijector.forward_log_det_jacobian(u, event_ndims=1)
-        return 0.5 * tf.reduce_sum(terms, axis=-1) - log_det
+        return log_ratio_to_prior(z, u, base.loc, base.scale.diag) - log_det
 
 
 _EXPLICIT = "expected posterior=gaussian or real_nvp"

@@ -14,6 +14,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from zoo.distributions import portable
 from zoo.distributions.grey_levels import BRIGHTEST, GREY_LEVELS, GreyLevelImages, grey_levels
 from zoo.errors import UsageError
 from zoo.noise import Noise
@@ -59,6 +60,10 @@ class Likelihood:
         """log p(x|z) `[N]`, nats."""
         return self.distribution(outputs).log_prob(images)
 
+    def portable_log_prob(self, outputs: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+        """`log_prob` for runtimes other than TensorFlow; see `portable.py`."""
+        raise NotImplementedError
+
     def training_log_prob(self, outputs: tf.Tensor, images: tf.Tensor, noise: Noise) -> tf.Tensor:
         """What a train step maximises `[N]`, nats: `log_prob`, or a lower bound of it."""
         del noise
@@ -90,9 +95,14 @@ class Bernoulli(Likelihood):
         return tfd.Independent(pixels, reinterpreted_batch_ndims=3)
 
     def log_prob(self, outputs: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
-        """`sum x l - softplus(l)` `[N]`, nats, in operations that every runtime has."""
+        """`sum x l - softplus(l)` `[N]`, nats."""
         logits, images = tf.cast(outputs, tf.float32), tf.cast(images, tf.float32)
         return tf.reduce_sum(images * logits - tf.nn.softplus(logits), axis=_PIXEL_AXES)
+
+    def portable_log_prob(self, outputs: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+        """`[N]`, nats."""
+        logits, images = tf.cast(outputs, tf.float32), tf.cast(images, tf.float32)
+        return tf.reduce_sum(images * logits - portable.softplus(logits), axis=_PIXEL_AXES)
 
 
 class QuantizedNormal(Likelihood):
@@ -162,6 +172,12 @@ class QuantizedNormal(Likelihood):
         density = self._normal(outputs).log_prob(levels + u - 0.5)
         return tf.reduce_sum(density, axis=_PIXEL_AXES)
 
+    def portable_log_prob(self, outputs: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+        """`[N]`, nats."""
+        mean, stddev = self._mean_and_stddev(outputs)
+        mass = portable.log_normal_bin(grey_levels(images), BRIGHTEST * mean, BRIGHTEST * stddev)
+        return tf.reduce_sum(mass, axis=_PIXEL_AXES)
+
     def _mean_and_stddev(self, outputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         mean, log_scale = tf.split(tf.cast(outputs, tf.float32), 2, axis=-1)
         mean = 0.5 + self.MEAN_LIMIT * tf.tanh(mean / self.MEAN_LIMIT)
@@ -195,6 +211,11 @@ class Categorical(Likelihood):
         levels = tfd.Categorical(logits=self._logits(outputs))
         levels = tfd.Independent(levels, reinterpreted_batch_ndims=3)
         return GreyLevelImages(levels, self.parameters(outputs)["images"])
+
+    def portable_log_prob(self, outputs: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+        """`[N]`, nats."""
+        mass = portable.log_categorical(grey_levels(images), self._logits(outputs))
+        return tf.reduce_sum(mass, axis=_PIXEL_AXES)
 
     def _logits(self, outputs: tf.Tensor) -> tf.Tensor:
         """`[N, H, W, C, 256]`."""

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from zoo.distributions.code_distributions import GaussianPosterior
+from zoo.distributions.code_distributions import log_ratio_to_prior
 from zoo.losses import as_fake, as_real
 from zoo.models.base import Losses
 from zoo.models.inference import GenerativeModel, Matching
@@ -82,8 +82,7 @@ class AdversarialVB(GenerativeModel):
         mean, variance = tf.nn.moments(tf.stop_gradient(draws), axes=[0])
         stddev = tf.sqrt(variance + 1e-6)
         logit = self.joint_critic(images, (z - mean) / stddev, training=training)
-        contrast = GaussianPosterior(mean, stddev).log_prob(z)
-        return logit, logit + contrast - self.prior().log_prob(z)
+        return logit, logit + log_ratio_to_prior(z, z, mean, stddev)
 
     def kl_ratio_estimate(self, images: tf.Tensor, z: tf.Tensor, noise: Noise) -> tf.Tensor:
         """The critic's estimate of KL(q(z|x)||p(z)) at the draw `z` `[N]`, nats."""

@@ -172,15 +172,16 @@ class GenerativeModel(PlayerModel):
         z = noise.normal("prior", (self.latent_size,))
         return {"images": self.decode(z)["images"], "z": z}
 
-    def elbo(self, images: tf.Tensor, noise: Noise) -> dict[str, tf.Tensor]:
+    def elbo(self, images: tf.Tensor, noise: Noise, portable: bool = False) -> dict[str, tf.Tensor]:
         """The bound `[N]` and its parts, `log_likelihood` and `kl`, nats, from one draw of q(z|x).
 
         The bound is called `elbo`, or `elbo_ratio_estimate` where a critic stands for its
-        divergence.
+        divergence. `portable` keeps to operations that every runtime has.
         """
         q = self.posterior(images)
         z = self.draw_posterior(q, noise)
-        log_likelihood = self.observation.log_prob(self.decoder(z, training=False), images)
+        log_prob = self.observation.portable_log_prob if portable else self.observation.log_prob
+        log_likelihood = log_prob(self.decoder(z, training=False), images)
         ratio = self.bound_status == "ratio_estimate"
         kl = self.kl_ratio_estimate(images, z, noise) if ratio else q.kl(z)
         name = "elbo_ratio_estimate" if ratio else "elbo"

@@ -1,4 +1,4 @@
-"""Packaging of the zoo: three packages, five console programs."""
+"""Packaging of the zoo: three packages, six console programs."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 ROOT = Path(__file__).parent
 VERSION = "0.1.0"
 
-PROGRAMS = ("train", "evaluate", "sample", "export", "report")
+PROGRAMS = ("train", "evaluate", "sample", "export", "serve", "report")
 
 setup(
     name="distribution-matching-zoo",
@@ -41,6 +41,8 @@ setup(
         "tqdm>=4.66",
     ],
     extras_require={
+        "serving": ["grpcio>=1.60"],  # zoo-serve
+        "clients": ["ovmsclient>=2023.1"],  # what only the tests of make test-clients need
         "test": [
             "hypothesis>=6.100",
             "pytest>=8",

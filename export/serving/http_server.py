@@ -15,6 +15,8 @@ from typing import Any
 from export.serving import rest
 from export.serving.model import ServedModel
 
+_LINGER_SECONDS = 2.0  # chosen
+
 
 class RestServer(ThreadingHTTPServer):
     """A thread per connection, up to `limits.connections`; further ones wait to be accepted.
@@ -64,7 +66,7 @@ class RestServer(ThreadingHTTPServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         """Gives a connection its thread, or closes it where no place becomes free."""
         if not self._places.acquire(timeout=self.limits.queue_seconds):
-            self.shutdown_request(request)
+            self.close_request(request)
             return
         with self._open_lock:
             self._open.add(request)
@@ -78,6 +80,17 @@ class RestServer(ThreadingHTTPServer):
             with self._open_lock:
                 self._open.discard(request)
             self._places.release()
+
+    def shutdown_request(self, request: Any) -> None:
+        """Ends a connection; reads on for a while, or what is unread would cost it the answer."""
+        deadline = time.monotonic() + _LINGER_SECONDS
+        with contextlib.suppress(OSError):
+            request.shutdown(socket.SHUT_WR)
+            while (left := deadline - time.monotonic()) > 0:
+                request.settimeout(left)
+                if not request.recv(1 << 16):
+                    break
+        self.close_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Says nothing of a client that went away."""
@@ -128,6 +141,9 @@ class _Handler(BaseHTTPRequestHandler):
         if "Transfer-Encoding" in self.headers:
             self.send_error(HTTPStatus.LENGTH_REQUIRED, "send Content-Length: chunks are not read")
             return None
+        if self.headers.get("Content-Encoding", "identity") != "identity":
+            self.send_error(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the body uncompressed")
+            return None
         digits = self.headers.get("Content-Length", "0")
         if not (digits.isascii() and digits.isdecimal() and len(digits) < 20):
             self.send_error(HTTPStatus.BAD_REQUEST, f"Content-Length={digits!r} is not a length")
@@ -138,7 +154,6 @@ class _Handler(BaseHTTPRequestHandler):
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                 f"the request has {length} bytes: expected at most {most}",
             )
-            self._discard(length)
             return None
         try:
             body = self.rfile.read(length)
@@ -152,13 +167,6 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(HTTPStatus.BAD_REQUEST, f"only {len(body)} of {length} bytes came")
             return None
         return body
-
-    def _discard(self, length: int) -> None:
-        # Closing with unread bytes would reset the connection, and the client lose the answer.
-        while length > 0 and (chunk := self.rfile.read1(min(length, 1 << 16))):
-            length -= len(chunk)
-            if time.monotonic() > self._timed.deadline:
-                break
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Answers what is no proper HTTP request, as JSON too, and ends the connection."""

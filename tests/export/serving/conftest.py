@@ -17,7 +17,9 @@ def folder(tmp_path_factory):
     for number in (1, 2):
         config = RunConfig.create(**TINY, model="vae")
         run = Run.create_or_resume(root / f"run_{number}", config, "none", (28, 28, 3))
-        run.checkpoints.save(tiny_model({"model": "vae"}, seed=number))
+        model = tiny_model({"model": "vae"}, seed=number)
+        model.step.assign(1)
+        run.checkpoints.save(model)
         signatures = ("decode",) if number == 1 else None
         export_saved_model(Run.open(run.path), root / "served", "vae", number, signatures)
     return root / "served" / "vae"

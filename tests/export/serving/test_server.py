@@ -259,6 +259,7 @@ HEAD = b"POST /v1/models/vae:predict HTTP/1.1\r\nHost: x\r\n"
         (HEAD + b"Content-Length: -1\r\n\r\n", 400),
         (HEAD + b"Content-Length: 1_0\r\n\r\n", 400),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 411),
+        (HEAD + b"Content-Encoding: gzip\r\nContent-Length: 4\r\n\r\nhalf", 415),
         (HEAD + b"Content-Length: 9\r\n\r\nhalf", 408),
     ],
 )

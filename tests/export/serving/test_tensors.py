@@ -173,7 +173,7 @@ values = st.recursive(
 keys = st.sampled_from(["instances", "inputs", "signature_name", "other"])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.dictionaries(keys, values, max_size=3), st.sampled_from([Z, SEED, BOTH, PIXELS, FLAGS]))
 def test_any_document_is_converted_or_refused(document, specs):
     try:

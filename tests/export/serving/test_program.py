@@ -11,15 +11,14 @@ from types import SimpleNamespace
 import pytest
 
 from tests.export.serving.clients import Grpc, rest_predict
-from tests.export.serving.conftest import folder  # noqa: F401
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 BANNER = r"REST http://127\.0\.0\.1:(\d+)/v1/models/vae, gRPC 127\.0\.0\.1:(\d+)\n"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_serves_until_it_is_told_to_stop(folder, number):  # noqa: F811
+def test_serves_until_it_is_told_to_stop(folder, number):
     command = [sys.executable, "-m", "flags.serve", f"--model={folder}"]
     command += ["--rest_port=0", "--grpc_port=0"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}

@@ -12,7 +12,7 @@ $(INSTALLED): setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	    { echo "Python 3.10 or newer is needed; $$($(PYTHON) --version) is PYTHON=$(PYTHON)"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,serving]'
 	@touch $@
 
 $(CLIENTS): $(INSTALLED)

@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 ROOT = Path(__file__).parent
 VERSION = "0.1.0"
 
-PROGRAMS = ("train", "evaluate", "sample", "export", "report", "paper")
+PROGRAMS = ("train", "evaluate", "sample", "export", "serve", "report", "paper")
 PORTABLE = ["onnx>=1.17", "tf2onnx>=1.16.1"]
 
 setup(
@@ -42,10 +42,16 @@ setup(
         "tqdm>=4.66",
     ],
     extras_require={
-        # zoo-export --format=onnx
-        "portable": PORTABLE,
-        # Foreign runtimes that the tests load exports into.
-        "clients": [*PORTABLE, "ai-edge-litert>=2.1", "onnxruntime>=1.20", "openvino>=2025.0"],
+        "serving": ["grpcio>=1.60"],  # zoo-serve
+        "portable": PORTABLE,  # zoo-export --format=onnx
+        # Foreign runtimes and clients that the tests meet exports with.
+        "clients": [
+            *PORTABLE,
+            "ai-edge-litert>=2.1",
+            "onnxruntime>=1.20",
+            "openvino>=2025.0",
+            "ovmsclient>=2023.1",
+        ],
         "test": [
             "hypothesis>=6.100",
             "pytest>=8",

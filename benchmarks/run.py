@@ -14,7 +14,7 @@ import threadpoolctl
 
 from benchmarks.timing import Comparison
 
-BENCHMARKS = ("marginal_kl", "pipeline", "step")
+BENCHMARKS = ("marginal_kl", "pipeline", "serving", "step")
 RESULTS = Path(__file__).with_name("results.md")
 COLUMNS = ("what", "against", "ratio (median)", "spread (min to max)", "target", "n")
 PACKAGES = ("numpy", "tensorflow", "keras", "tensorflow-probability")

@@ -15,9 +15,10 @@ class Comparison:
     Attributes:
         what: the thing measured.
         against: its peer.
-        pairs: seconds of both, one pair per repeat, in the order they were taken.
+        pairs: what was measured of both, one pair per repeat, in the order they were taken.
         target: what the ratio should be, as text; "-" for none.
         speedup: show the peer's time over the thing's (more is better), not the inverse.
+        unit: of the pairs, "s" or "MB".
     """
 
     what: str
@@ -25,6 +26,7 @@ class Comparison:
     pairs: tuple[tuple[float, float], ...]
     target: str
     speedup: bool = False
+    unit: str = "s"
 
     @property
     def ratios(self) -> list[float]:
@@ -33,7 +35,8 @@ class Comparison:
 
     def cells(self) -> tuple[str, ...]:
         """What, against, median ratio, smallest to largest ratio, target, repeats."""
-        ours, theirs = (_duration(statistics.median(t)) for t in zip(*self.pairs, strict=True))
+        show = _duration if self.unit == "s" else f"{{:.4g}} {self.unit}".format
+        ours, theirs = (show(statistics.median(t)) for t in zip(*self.pairs, strict=True))
         ratios = self.ratios
         return (
             f"{self.what} ({ours})",

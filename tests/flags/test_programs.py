@@ -18,7 +18,7 @@ from zoo.config import RunConfig
 from zoo.models import model_class
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("train", "evaluate", "sample", "export", "report", "paper")
+NAMES = ("train", "evaluate", "sample", "export", "serve", "report", "paper")
 SIDES = {"color_mnist": 28, "color_mnist_mini": 28, "cifar10": 32, "celeb_a": 64}
 TINY = [
     *("--strategy=one_device", "--steps=4", "--batch_size=8", "--width=0.06"),
@@ -76,6 +76,13 @@ MISTAKES = [
         "export --run_dir=untrained --output=served --name=a --format=tflite",
         "saved_model among them",
     ),
+    ("serve", "give --model"),
+    ("serve --model=folder", "model='folder' has no version"),
+    ("serve --model=served --rest_port=70000", "rest_port=70000 is not accepted"),
+    ("serve --model=served --address=0.0.0.0", "expected 127.0.0.1, or --allow_remote"),
+    ("serve --model=served --address=example", "expected an IP address or localhost"),
+    ("serve --model=served --max_batch_size=0", "max_batch_size=0 is not accepted"),
+    ("serve --model=served", "no version of served can be loaded: 1: "),
     ("report --run_dir=missing", "is not a run folder"),
     ("report", "give one of --run_dir or --runs"),
     ("report --runs=missing", "runs=missing is not accepted"),
@@ -90,6 +97,8 @@ def test_a_mistake_is_one_line_and_writes_nothing(tmp_path, monkeypatch, capsys,
     for name, content in (("corrupt", "{"), ("alien", "[1]")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text(content)
+    (tmp_path / "served" / "1").mkdir(parents=True)
+    (tmp_path / "served" / "1" / "saved_model.pb").write_text("no proto")
     from zoo.run import Run
 
     config = RunConfig.create(model="vae", width=0.06, latent_size=3)

@@ -1,0 +1,100 @@
+"""Both protocols over one model, from the first request to the last answer."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+from export.serving.grpc import grpc_server
+from export.serving.http_server import RestServer
+from export.serving.limits import Limits, Refusal
+from export.serving.model import ServedModel
+from zoo.errors import UsageError
+
+_DRAIN_SECONDS = 30.0  # chosen; for gRPC calls under way when the server is told to stop
+
+
+class Server:
+    """Serves while its `with` block lasts; leaving it answers what has arrived.
+
+    Args:
+        folder: an exported `<output>/<name>`.
+        address: to listen on.
+        rest_port: 0 takes a free one.
+        grpc_port: 0 takes a free one.
+        limits: bounds on what a request may cost.
+
+    Raises:
+        UsageError: no version can be loaded, or a port is taken.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        address: str = "127.0.0.1",
+        rest_port: int = 0,
+        grpc_port: int = 0,
+        limits: Limits | None = None,
+    ):
+        self.model = ServedModel(folder, limits or Limits())
+        try:
+            self.version = self.model.version(self.model.name).number
+        except Refusal:
+            failures = "; ".join(f"{n}: {why}" for n, why in self.model.failures().items())
+            raise UsageError(f"no version of {folder} can be loaded: {failures}") from None
+        with _reported(address, rest_port):
+            self._rest = RestServer(address, rest_port, self.model)
+        self.rest_port = self._rest.server_port
+        with _reported(address, grpc_port), contextlib.ExitStack() as undo:
+            undo.callback(self._rest.server_close)
+            self._grpc, self.grpc_port = grpc_server(address, grpc_port, self.model)
+            undo.pop_all()
+
+    def __enter__(self) -> Server:
+        self._thread = threading.Thread(target=self._rest.serve_forever)
+        self._thread.start()
+        self._grpc.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        calls_ended = self._grpc.stop(_DRAIN_SECONDS)
+        self._rest.stop()
+        self._thread.join()
+        calls_ended.wait()
+
+
+@contextlib.contextmanager
+def _reported(address: str, port: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(
+            f"cannot listen on {address}, port {port}: {error.strerror or error}; 0 takes any port"
+        ) from None
+
+
+class Stop:
+    """SIGINT and SIGTERM ask to stop; the next one after that ends the process at once."""
+
+    def __init__(self) -> None:
+        self._asked = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._ask)
+
+    def _ask(self, *_: object) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        self._asked.set()
+
+    def wait(self) -> None:
+        """Returns when asked."""
+        self._asked.wait()

@@ -1,0 +1,111 @@
+"""zoo-serve: a development server that speaks TF Serving's REST and gRPC predict protocols.
+
+zoo-serve --model=served/vae
+
+serves the newest version of served/vae, and the others under /versions/N, on loopback until it gets
+SIGINT or SIGTERM; then it answers what has arrived and exits with 0. In production, let TF Serving
+serve the same folder.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import sys
+from pathlib import Path
+
+from absl import flags
+
+from flags import program
+from zoo.errors import UsageError
+
+NOTICE = "zoo-serve is for development: in production, let TF Serving serve the same folder."
+
+
+def define(values: flags.FlagValues) -> None:
+    """Flags of zoo-serve."""
+    flags.DEFINE_string("model", None, "Exported folder, <output>/<name>.", flag_values=values)
+    flags.DEFINE_integer("rest_port", 8501, "REST; 0 takes a free one.", flag_values=values)
+    flags.DEFINE_integer("grpc_port", 8500, "gRPC; 0 takes a free one.", flag_values=values)
+    flags.DEFINE_string("address", "127.0.0.1", "IP address to listen on.", flag_values=values)
+    flags.DEFINE_bool(
+        "allow_remote", False, "Accept an --address that others can reach.", flag_values=values
+    )
+    flags.DEFINE_integer("max_batch_size", 256, "Most rows of a request.", flag_values=values)
+    flags.DEFINE_integer(
+        "max_request_megabytes", 32, "Largest request, in MiB.", flag_values=values
+    )
+    flags.DEFINE_integer(
+        "max_concurrency", 4, "Most predictions at once; more wait 10 s.", flag_values=values
+    )
+
+
+def main(values: flags.FlagValues) -> None:
+    """Serves."""
+    program.exactly_one(values, "model")
+    folder = Path(values["model"].value)
+    if not any(f.parent.name.isdecimal() for f in folder.glob("*/saved_model.pb")):
+        raise UsageError(
+            f"model={str(folder)!r} has no version: expected a folder that zoo-export wrote, "
+            "<output>/<name>, with <version>/saved_model.pb in it"
+        )
+    ports = [_port(values, name) for name in ("rest_port", "grpc_port")]
+    address = _address(values["address"].value, values["allow_remote"].value)
+    batch, megabytes, concurrency = (
+        program.positive(values, name)
+        for name in ("max_batch_size", "max_request_megabytes", "max_concurrency")
+    )
+    try:
+        import grpc  # noqa: F401
+    except ModuleNotFoundError:
+        raise UsageError(
+            "zoo-serve needs grpcio: install the extra 'serving', as in "
+            "pip install 'distribution-matching-zoo[serving]'"
+        ) from None
+    program.start_tensorflow()
+    from export.serving.limits import Limits
+    from export.serving.server import Server, Stop
+
+    stop = Stop()
+    limits = Limits(batch, megabytes << 20, concurrency)
+    with Server(folder, address, *ports, limits) as server:
+        host = f"[{address}]" if ":" in address else address
+        print(
+            f"{NOTICE}\n{server.model.name}, version {server.version}: "
+            f"REST http://{host}:{server.rest_port}/v1/models/{server.model.name}, "
+            f"gRPC {host}:{server.grpc_port}",
+            flush=True,
+        )
+        for number, why in server.model.failures().items():
+            print(f"version {number} cannot be loaded: {why}", file=sys.stderr)
+        stop.wait()
+
+
+def _port(values: flags.FlagValues, name: str) -> int:
+    port = values[name].value
+    if not 0 <= port < 65536:
+        raise UsageError(f"{name}={port} is not accepted: expected 0 to 65535")
+    return port
+
+
+def _address(text: str, allow_remote: bool) -> str:
+    try:
+        address = ipaddress.ip_address("127.0.0.1" if text == "localhost" else text)
+    except ValueError:
+        raise UsageError(
+            f"address={text!r} is not accepted: expected an IP address or localhost"
+        ) from None
+    if not (address.is_loopback or allow_remote):
+        raise UsageError(
+            f"address={text} can be reached by other machines, and zoo-serve knows no "
+            "passwords: expected 127.0.0.1, or --allow_remote beside it"
+        )
+    return str(address)
+
+
+def run() -> None:
+    """Entry point."""
+    program.run_program(main, define, __doc__)
+
+
+if __name__ == "__main__":
+    run()

@@ -24,11 +24,7 @@ OPTIONS = [
 
 VARIANTS = [{"model": name} for name in MODELS] + OPTIONS
 # What is trained by the same base, generative or not.
-TRAINED = [
-    *VARIANTS,
-    *({"model": name} for name in INSTRUMENTS),
-    {"model": "classifier", "mirror": True},
-]
+TRAINED = [*VARIANTS, *({"model": name} for name in INSTRUMENTS)]
 
 
 def variant_id(variant):

@@ -45,7 +45,8 @@ def test_a_run_folder(straight):
     assert lines[-1]["test_error"] == run.model.error_rate(split.images, split.labels)
 
 
-def test_stopped_and_resumed_on_other_devices_equals_straight(straight, tmp_path):
+@pytest.mark.slow
+def test_stopped_and_resumed_equals_straight(straight, tmp_path):
     train(tiny(steps=2), tmp_path / "resumed")
     resumed = train(tiny(), tmp_path / "resumed")
     assert resumed.first_step == 2

@@ -33,14 +33,16 @@ class VGG(keras.Model):
         side, channels = min(image_shape[:2]), image_shape[2]
         depth = min(len(BLOCKS), max(1, side.bit_length() - 1))
         self.dropout_rates = [FIRST_DROPOUT, *[DROPOUT] * (depth - 2), HEAD_DROPOUT][-depth:]
-        self.blocks = []
+        blocks = []
         for i, maps in enumerate(BLOCKS[:depth]):
             stack = [keras.Input((None, None, channels))]
             stack += [keras.layers.MaxPooling2D()] if i else [layers.to_symmetric_range()]
             for m in maps:
                 channels = layers.scaled(m, width)
                 stack += [_conv(channels), layers.batch_norm(), keras.layers.ReLU()]
-            self.blocks.append(keras.Sequential(stack, name=f"block_{i}"))
+            blocks.append(keras.Sequential(stack, name=f"block_{i}"))
+        # Not a list: a checkpoint would leave out what is appended to one, without a word.
+        self.trunk = keras.Sequential(blocks, name="trunk")
         self.head = keras.layers.Dense(classes, name="head")
         self.head.build((None, channels))
         self.built = True
@@ -50,9 +52,9 @@ class VGG(keras.Model):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Logits and features, float32; in training `noise` decides what is dropped."""
         maps = images
-        for i, (block, rate) in enumerate(zip(self.blocks, self.dropout_rates, strict=True)):
+        for i, (block, rate) in enumerate(zip(self.trunk.layers, self.dropout_rates, strict=True)):
             maps = block(maps, training=training)
-            if i == len(self.blocks) - 1:
+            if block is self.trunk.layers[-1]:
                 maps = features = tf.reduce_mean(maps, axis=[1, 2])
             if training:
                 maps = _dropped(maps, rate, noise, f"dropout {i}")

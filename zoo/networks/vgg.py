@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 import tensorflow as tf
 
@@ -11,7 +9,9 @@ from zoo.networks import layers
 from zoo.noise import Noise
 
 BLOCKS = ((64,) * 2, (128,) * 2, (256,) * 3, (512,) * 3, (512,) * 3)  # maps of each layer [C]
-FIRST_DROPOUT, DROPOUT, HEAD_DROPOUT = 0.3, 0.4, 0.5  # within [C]; behind which block: chosen
+# Before the head alone (chosen): in front of a batch norm, dropout widens what its moving statistics
+# see beyond what comes in inference (Li et al. 2019).
+DROPOUT = 0.5
 
 
 class VGG(keras.Model):
@@ -32,17 +32,13 @@ class VGG(keras.Model):
         super().__init__(name="network")
         side, channels = min(image_shape[:2]), image_shape[2]
         depth = min(len(BLOCKS), max(1, side.bit_length() - 1))
-        self.dropout_rates = [FIRST_DROPOUT, *[DROPOUT] * (depth - 2), HEAD_DROPOUT][-depth:]
-        blocks = []
+        stack = [keras.Input(image_shape), layers.to_symmetric_range()]
         for i, maps in enumerate(BLOCKS[:depth]):
-            stack = [keras.Input((None, None, channels))]
-            stack += [keras.layers.MaxPooling2D()] if i else [layers.to_symmetric_range()]
+            stack += [keras.layers.MaxPooling2D()] if i else []
             for m in maps:
                 channels = layers.scaled(m, width)
                 stack += [_conv(channels), layers.batch_norm(), keras.layers.ReLU()]
-            blocks.append(keras.Sequential(stack, name=f"block_{i}"))
-        # Not a list: a checkpoint would leave out what is appended to one, without a word.
-        self.trunk = keras.Sequential(blocks, name="trunk")
+        self.trunk = keras.Sequential(stack, name="trunk")
         self.head = keras.layers.Dense(classes, name="head")
         self.head.build((None, channels))
         self.built = True
@@ -51,14 +47,12 @@ class VGG(keras.Model):
         self, images: tf.Tensor, noise: Noise | None = None, training: bool = False
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Logits and features, float32; in training `noise` decides what is dropped."""
-        maps = images
-        for i, (block, rate) in enumerate(zip(self.trunk.layers, self.dropout_rates, strict=True)):
-            maps = block(maps, training=training)
-            if block is self.trunk.layers[-1]:
-                maps = features = tf.reduce_mean(maps, axis=[1, 2])
-            if training:
-                maps = _dropped(maps, rate, noise, f"dropout {i}")
-        return tf.cast(self.head(maps), tf.float32), tf.cast(features, tf.float32)
+        features = kept = tf.reduce_mean(self.trunk(images, training=training), axis=[1, 2])
+        if training:
+            # From the model's noise: a function of the row, whatever the replica.
+            mask = noise.uniform("dropout", tuple(features.shape[1:])) >= DROPOUT
+            kept = features * tf.cast(mask, features.dtype) / (1.0 - DROPOUT)
+        return tf.cast(self.head(kept), tf.float32), tf.cast(features, tf.float32)
 
 
 def _conv(filters: int) -> keras.layers.Layer:
@@ -66,9 +60,3 @@ def _conv(filters: int) -> keras.layers.Layer:
     return keras.layers.Conv2D(
         filters, 3, padding="same", use_bias=False, kernel_initializer="he_normal"
     )
-
-
-def _dropped(values: Any, rate: float, noise: Noise, purpose: str) -> Any:
-    """Dropout from the model's noise: a function of the row, whatever the replica."""
-    kept = noise.uniform(purpose, tuple(values.shape[1:])) >= rate
-    return values * tf.cast(kept, values.dtype) / (1.0 - rate)

@@ -219,7 +219,9 @@ def run_program(
         code, line = INTERRUPTED, ": ".join(["interrupted", *map(str, interrupt.args)])
     else:
         raise SystemExit(code)
-    print(f"{Path(argv[0]).name}: {' '.join(line.split())}", file=sys.stderr)
+    # A value may have what stderr cannot show.
+    shown = " ".join(line.split()).encode("utf-8", "backslashreplace").decode()
+    print(f"{Path(argv[0]).name}: {shown}", file=sys.stderr)
     raise SystemExit(code)
 
 

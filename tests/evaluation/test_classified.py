@@ -204,7 +204,7 @@ def test_guards(classifier, dataset, name):
     for bad in (np.nan, 1.5, -0.5):
         images = moved(dataset, 0)
         images[150, 0, 0, 0] = bad
-        with pytest.raises(UsageError, match=r"expected finite numbers in \[0, 1\]"):
+        with pytest.raises(UsageError, match="expected finite numbers"):
             measure(name, subject_of(images), dataset)
 
 

@@ -31,7 +31,11 @@ GUARDS = {
     "no seeds": ("sample", {"seed": INPUTS["seed"][:0]}, "seed has no rows"),
     "no codes": ("decode", {"z": INPUTS["z"][:0]}, "z has no rows"),
     "infinite": ("decode", {"z": np.full((1, 3), np.inf, np.float32)}, "z must be finite"),
-    "wide": ("decode", {"z": np.zeros((2, 4), np.float32)}, r"not of the shape \[N, 3\]: *\[2 4\]"),
+    "wide": (
+        "decode",
+        {"z": np.zeros((2, 4), np.float32)},
+        r"not of the shape \[N, 3\]:\]? *\[2 4\]",
+    ),
     "small": ("encode", {"images": INPUTS["images"][:, :20]}, r"not of the shape \[N, 28, 28, 3\]"),
     "flat": ("decode", {"z": INPUTS["z"][0]}, r"not of the shape \[N, 3\]"),
     "deep": ("sample", {"seed": INPUTS["seed"][:, None]}, r"not of the shape \[N\]"),

@@ -259,8 +259,8 @@ def alien(kind):
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("none", "has no signature 'decode'"),
-        ("others", "has no signature 'decode'"),
+        ("none", "has none of the signatures decode"),
+        ("others", "has none of the signatures decode"),
         ("inputs", "takes codes of 2 dimensions; expected z of 2"),
         ("outputs", "gives pixels; expected images"),
     ],

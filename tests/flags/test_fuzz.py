@@ -164,9 +164,8 @@ def test_training_is_begun_or_refused(capsys, place):
     def reached(*_, **__):
         raise Reached
 
-    @settings
-    @hypothesis.settings(max_examples=300)
-    @hypothesis.given(command_lines([*TINY, "--run_dir=new"], flag_names("train"), 4))
+    @hypothesis.settings(settings, max_examples=300)
+    @hypothesis.given(command_lines([*TINY, "--run_dir=new"], flag_names("train"), 3))
     def fuzz(line):
         code = check(capsys, "train", line, place())
         assert code in (None, 2) or "help" in str(line)
@@ -181,8 +180,7 @@ def test_training_is_begun_or_refused(capsys, place):
 
 
 def test_reporting_is_done_or_refused(capsys, place):
-    @settings
-    @hypothesis.settings(max_examples=60)
+    @hypothesis.settings(settings, max_examples=60)
     @hypothesis.given(command_lines(["--run_dir=run"], flag_names("report"), 2))
     def fuzz(line):
         folder = place()
@@ -231,8 +229,7 @@ def sound_trainings(draw):
 def test_sound_flags_train_a_step(capsys, place):
     codes = []
 
-    @settings
-    @hypothesis.settings(max_examples=12)
+    @hypothesis.settings(settings, max_examples=12)
     @hypothesis.given(sound_trainings())
     def fuzz(line):
         codes.append(check(capsys, "train", [*TINY, *line, "--run_dir=new"], place()))
@@ -253,8 +250,7 @@ def test_sound_flags_train_a_step(capsys, place):
     ],
 )
 def test_results_are_written_or_refused(capsys, place, trained, program, base, examples):
-    @settings
-    @hypothesis.settings(max_examples=examples)
+    @hypothesis.settings(settings, max_examples=examples)
     @hypothesis.given(command_lines(base, flag_names(program), 3))
     def fuzz(line):
         folder = place()

@@ -21,6 +21,12 @@ ROOT = Path(__file__).parents[2]
 PATIENCE = 200  # seconds
 
 
+class Shaped:
+    """What resolving a model asks of a data set."""
+
+    image_shape = (28, 28, 3)
+
+
 def parsed(*arguments):
     values = absl_flags.FlagValues()
     train.define(values)
@@ -95,7 +101,7 @@ def test_sweeps_of_the_package(name):
     assert set(content) == {"about", "models", "grid"} and "Rosca et al. 2018" in content["about"]
     for model in content["models"]:
         chosen = settings(f"--preset=color_mnist/{model}", f"--sweep={name}")
-        configs = [resolve(RunConfig.create(**point), (28, 28, 3)) for point in chosen]
+        configs = [resolve(RunConfig.create(**point), Shaped()) for point in chosen]
         assert len({str(config) for config in configs}) == SIZES[name]
         assert {config.model.model for config in configs} == {model}
 

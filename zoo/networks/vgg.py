@@ -9,8 +9,8 @@ from zoo.networks import layers
 from zoo.noise import Noise
 
 BLOCKS = ((64,) * 2, (128,) * 2, (256,) * 3, (512,) * 3, (512,) * 3)  # maps of each layer [C]
-# Before the head alone (chosen): in front of a batch norm, dropout widens what its moving statistics
-# see beyond what comes in inference (Li et al. 2019).
+# Before the head alone (chosen): in front of a batch norm, dropout widens what its moving
+# statistics see beyond what comes in inference (Li et al. 2019).
 DROPOUT = 0.5
 
 

@@ -23,7 +23,7 @@ def test_smoke(name, runs, tmp_path, capsys):
     assert call("paper", *chosen, output) == 0, capsys.readouterr().err
     folder = tmp_path / "results" / name
     result = read_json(folder / "result.json")
-    assert result["claims"] and result["tables"] and result["pictures"]
+    assert result["claims"] and all(result["tables"].values())
     for claim in result["claims"]:
         assert claim["verdict"] in (SEEN, NOT_SEEN, UNDECIDED)
         assert f"{claim['statement']}: {claim['verdict']}" in result["prose"]

@@ -53,6 +53,17 @@ def compare(
     return Claim(statement, decide(higher[0] - lower[0], joint), f"{numbers} {unit}")
 
 
+def compare_pairs(
+    statement: str, lower: Sequence[float], higher: Sequence[float], unit: str
+) -> Claim:
+    """The claim that `lower` lies below `higher`, values of the same runs in the same order: their
+    differences decide, so that what varies from run to run cancels."""
+    difference = mean_and_error([b - a for a, b in zip(lower, higher, strict=True)])
+    means = [mean_and_error(side)[0] for side in (lower, higher)]
+    numbers = f"{means[0]:.4g} against {means[1]:.4g} {unit}; difference {_with_error(*difference)}"
+    return Claim(statement, decide(*difference), numbers)
+
+
 def mean_and_error(values: Sequence[float]) -> tuple[float, float | None]:
     """The mean over repeats and its standard error; None for a single one."""
     mean = sum(values) / len(values)

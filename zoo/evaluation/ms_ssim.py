@@ -140,12 +140,15 @@ def _halve(pixels: tf.Tensor) -> tf.Tensor:
 
 
 def _blur(pixels: tf.Tensor) -> tf.Tensor:
-    """Gaussian mean of [N, C, H, W] under every whole window; separable, so two matrix products."""
+    """Gaussian mean of [N, C, H, W] under every whole window; separable, so two products, each of
+    which takes the first of the two sides and puts what is left of it last."""
     height, width = pixels.shape[2:]
     window = min(_WINDOW, height, width)
-    return tf.matmul(
-        _band(height, window), tf.matmul(pixels, _band(width, window), transpose_b=True)
-    )
+    for side in (height, width):
+        # Not tf.matmul: of a batch and one matrix transposed it writes beyond its memory on
+        # processors with AVX-512 (TensorFlow 2.21).
+        pixels = tf.tensordot(pixels, _band(side, window), [[2], [1]])
+    return pixels
 
 
 def _band(size: int, window: int) -> np.ndarray:

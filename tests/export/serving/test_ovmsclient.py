@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-ovmsclient = pytest.importorskip("ovmsclient", reason="make test-clients installs it")
-
 pytestmark = pytest.mark.clients
 
 Z = np.array([[0.5, -1.0, 2.0], [0.0, 0.25, -0.5]], np.float32)
@@ -13,6 +11,8 @@ Z = np.array([[0.5, -1.0, 2.0], [0.0, 0.25, -0.5]], np.float32)
 
 @pytest.fixture(scope="module", params=["grpc", "http"])
 def client(request, server):
+    import ovmsclient  # of the extra clients, which make test-clients installs
+
     if request.param == "grpc":
         return ovmsclient.make_grpc_client(f"127.0.0.1:{server.grpc_port}")
     return ovmsclient.make_http_client(f"127.0.0.1:{server.rest_port}")

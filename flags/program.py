@@ -221,7 +221,7 @@ def run_program(
         raise SystemExit(code)
     # A value may have what stderr cannot show.
     shown = " ".join(line.split()).encode("utf-8", "backslashreplace").decode()
-    print(f"{Path(argv[0]).name}: {shown}", file=sys.stderr)
+    print(f"{Path(argv[0]).stem}: {shown}", file=sys.stderr)
     raise SystemExit(code)
 
 

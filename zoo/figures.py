@@ -12,7 +12,9 @@ from matplotlib.figure import Figure
 BINS = 40  # chosen
 
 
-def panels(count: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[Any]]:
+def panels(
+    count: int, columns: int = 3, size: tuple[float, float] = (4.0, 3.0)
+) -> tuple[Figure, list[Any]]:
     """A figure of `count` axes, `columns` a row, each of `size` inches."""
     rows = -(-count // columns)
     figure = Figure(figsize=(size[0] * min(columns, count), size[1] * rows), layout="constrained")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from zoo.figures import panels
 from zoo.models import MODELS
 from zoo.paper.lab import Lab
 from zoo.paper.outcome import Claim, Outcome, compare, mean_and_error
-from zoo.paper.plots import panels
 
 # Metric, and whether more is better.
 METRICS = {"wasserstein_critic": False, "ms_ssim_diversity": True, "inception_score": True}
@@ -23,33 +23,34 @@ def comparison(lab: Lab) -> Outcome:
     rows: Rows = []
     pictures, claims = {}, []
     for dataset in lab.scale.datasets:
-        classifier = str(lab.classifier(dataset).path)
+        classifier = lab.classifier(dataset)
+        metrics = [m for m in METRICS if classifier or m != "inception_score"]
         for model in MODELS:
             for rate in lab.scale.learning_rates:
                 run = lab.train(model, dataset, learning_rate={"all": rate})
                 row = {"dataset": dataset, "model": model, "learning_rate": rate}
-                for metric in METRICS:
+                for metric in metrics:
                     records = lab.measure(run, metric, classifier=classifier)
                     row |= {name: record["value"] for name, record in records.items()}
                 rows.append(row)
         pictures[f"{dataset}-sweep"] = (
             f"{dataset}: one point per learning rate. Lower is better for the critic's distance, "
             "higher for the others; the data's own score in red.",
-            _boxes([row for row in rows if row["dataset"] == dataset]),
+            _boxes([row for row in rows if row["dataset"] == dataset], metrics),
         )
-        claims += _claims(rows, dataset)
+        claims += _claims(rows, dataset, metrics)
     return Outcome(claims, {"sweep": rows}, pictures)
 
 
-def _claims(rows: Rows, dataset: str) -> list[Claim]:
+def _claims(rows: Rows, dataset: str, metrics: Sequence[str]) -> list[Claim]:
     claims = []
     for worse, better in BETTER:
-        for metric, more_is_better in METRICS.items():
+        for metric in metrics:
             sides = [
                 mean_and_error([r[metric] for r in _of(rows, dataset, m)]) for m in (worse, better)
             ]
             statement = f"{dataset}: {better} does better than {worse} by {metric}"
-            sides = sides if more_is_better else sides[::-1]
+            sides = sides if METRICS[metric] else sides[::-1]
             claims.append(compare(statement, *sides, unit="(mean over the sweep)"))
     return claims
 
@@ -58,10 +59,10 @@ def _of(rows: Rows, dataset: str, model: str) -> Rows:
     return [row for row in rows if (row["dataset"], row["model"]) == (dataset, model)]
 
 
-def _boxes(rows: Sequence[Mapping[str, Any]]) -> Any:
+def _boxes(rows: Rows, metrics: Sequence[str]) -> Any:
     models = list(dict.fromkeys(row["model"] for row in rows))
-    figure, axes = panels(len(METRICS), columns=1, size=(8.0, 3.0))
-    for axis, metric in zip(axes, METRICS, strict=True):
+    figure, axes = panels(len(metrics), columns=1, size=(8.0, 3.0))
+    for axis, metric in zip(axes, metrics, strict=True):
         values = [[row[metric] for row in rows if row["model"] == model] for model in models]
         axis.boxplot(values, tick_labels=models, showfliers=False)
         for i, points in enumerate(values, start=1):

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import zoo
-from zoo.evaluation.evaluate import evaluate
-from zoo.evaluation.records import Settings
+from zoo.evaluation.evaluate import evaluate, make_metric
+from zoo.evaluation.records import Picture, Record, Settings
 from zoo.evaluation.subjects import Subject
 from zoo.paper.scales import Scale
 from zoo.run import Run
@@ -35,13 +35,6 @@ class Lab:
 
         Sizes that are not given are the scale's.
         """
-        name = ",".join([model, *(f"{k}={v}" for k, v in sorted(settings.items()))])
-        folder = self.runs / self.scale.name / dataset / name
-        if (folder / "config.json").exists():
-            run = zoo.load_run(folder)
-            if max(run.checkpoints.steps(), default=0) >= run.config.training.steps:
-                return run
-        self._progress(f"training {name} on {dataset} ...")
         steps = self.scale.steps[dataset]
         sizes = {
             "steps": steps,
@@ -51,24 +44,51 @@ class Lab:
             "log_every": max(1, steps // 100),
             "checkpoint_every": max(1, steps // 4),
         }
-        return zoo.train(folder, model=model, dataset=dataset, **{**sizes, **settings})
+        name = ",".join([model, *(f"{k}={v}" for k, v in sorted(settings.items()))])
+        return self._finished(name, model=model, dataset=dataset, **{**sizes, **settings})
+
+    def classifier(self, dataset: str) -> str | None:
+        """The path of the data set's trained classifier; None where it has no labels."""
+        if dataset not in self.scale.classifiers:
+            return None
+        settings = {"model": "classifier", "dataset": dataset, **self.scale.classifiers[dataset]}
+        return str(self._finished("classifier", **settings).path)
+
+    def _finished(self, name: str, **settings: Any) -> Run:
+        folder = self.runs / self.scale.name / settings["dataset"] / name
+        if (folder / "config.json").exists():
+            run = zoo.load_run(folder)
+            if max(run.checkpoints.steps(), default=0) >= run.config.training.steps:
+                return run
+        self._progress(f"training {name} on {settings['dataset']} ...")
+        return zoo.train(folder, **settings)
 
     def measure(self, run: Run, metric: str, **settings: Any) -> dict[str, dict[str, Any]]:
-        """The records of one metric by name; `settings` are those of an evaluation."""
-        settings = {
-            "num_samples": self.scale.samples,
-            "train_steps": self.scale.estimator_steps,
-            **settings,
-        }
+        """The records of one metric by name, kept in the run folder; `settings` are those of an
+        evaluation."""
         found = evaluate(
             self.subject(run.path),
             run.dataset,
             [metric],
-            Settings(**settings),
+            self._settings(**settings),
             run.path / "evaluation.json",
             self._progress,
         )
         return {record["metric"]: record for record in found}
+
+    def show(self, run: Run, metric: str) -> tuple[dict[str, Record], dict[str, tuple[str, Any]]]:
+        """The records of one metric by name, and its pictures, each with its caption; not kept."""
+        self._progress(f"{metric} ...")
+        chosen, subject, settings = make_metric(metric), self.subject(run.path), self._settings()
+        chosen.check(subject, run.dataset, settings)
+        items = list(chosen.measure(subject, run.dataset, settings))
+        records = {item.metric: item for item in items if isinstance(item, Record)}
+        pictures = [item for item in items if isinstance(item, Picture)]
+        return records, {p.name: (p.caption, p.content) for p in pictures}
+
+    def _settings(self, **settings: Any) -> Settings:
+        sizes = {"num_samples": self.scale.samples, "train_steps": self.scale.estimator_steps}
+        return Settings(**{**sizes, **settings})
 
     @functools.lru_cache(maxsize=2)  # noqa: B019  one lab lives as long as its process
     def subject(self, path: Path) -> Subject:

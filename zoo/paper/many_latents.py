@@ -8,10 +8,10 @@ import numpy as np
 
 from zoo.evaluation.active_units import active_units
 from zoo.evaluation.encodings import encode_dataset
+from zoo.figures import panels
 from zoo.paper.lab import Lab
 from zoo.paper.marginal import samples_and_reconstructions
 from zoo.paper.outcome import Outcome, compare, mean_and_error
-from zoo.paper.plots import panels
 from zoo.run import Run
 
 MODELS = ("vae", "aae")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from zoo.figures import panels
 from zoo.paper.lab import Lab
 from zoo.paper.outcome import Claim, Outcome, compare, mean_and_error
-from zoo.paper.plots import bars, panels
+from zoo.paper.plots import bars
 from zoo.pictures import grid, side_by_side
 
 Rows = list[dict[str, Any]]

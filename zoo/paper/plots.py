@@ -1,22 +1,9 @@
-"""Drawings that several experiments share; each returns a matplotlib figure."""
+"""Drawings that several experiments share, each on a matplotlib axis."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-from matplotlib.figure import Figure
-
-
-def panels(count: int, columns: int = 3, size: tuple[float, float] = (4.0, 3.0)) -> Any:
-    """A figure of `count` axes, and the axes."""
-    columns = min(columns, count)
-    rows = -(-count // columns)
-    figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
-    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for axis in axes[count:]:
-        axis.set_visible(False)
-    return figure, axes[:count]
 
 
 def bars(
@@ -43,14 +30,3 @@ def curves(axis: Any, lines: Mapping[str, tuple[Sequence[float], Sequence[float]
         axis.plot(x, y, label=name, linewidth=1.2)
     axis.legend(fontsize=8)
     axis.grid(alpha=0.3)
-
-
-def histograms(axis: Any, groups: Mapping[str, Any], unit: str) -> None:
-    """One outline per group of values `[N]`, on common bins, as densities."""
-    import numpy as np
-
-    bins = np.histogram_bin_edges(np.concatenate(list(groups.values())), bins=40)
-    for name, values in groups.items():
-        axis.hist(values, bins, density=True, histtype="stepfilled", alpha=0.45, label=name)
-    axis.set_xlabel(unit)
-    axis.legend(fontsize=8)

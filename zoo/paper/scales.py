@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Scale:
         learning_rates: of the sweep behind the comparison of models.
         latent_size: of all other models; None for the data set's own.
         samples: prior samples or examples per metric.
+        classifiers: settings of the classifier of each data set that has labels.
         estimator_steps: updates of a network that an estimator trains.
         dimensions: of the synthetic experiments.
         synthetic_steps: updates there.
@@ -34,6 +36,7 @@ class Scale:
     learning_rates: tuple[float, ...]
     latent_size: int | None
     samples: int
+    classifiers: Mapping[str, Mapping[str, Any]]
     estimator_steps: int
     dimensions: tuple[int, ...]
     synthetic_steps: int
@@ -56,7 +59,8 @@ SCALES = {
             latent_sizes=(5,),
             learning_rates=(1e-3,),
             latent_size=3,
-            samples=40,
+            samples=100,  # the fewest of the Inception Score
+            classifiers={"color_mnist_mini": {"width": 0.06, "steps": 2, "batch_size": 8}},
             estimator_steps=4,
             dimensions=(1, 2),
             synthetic_steps=4,
@@ -71,6 +75,9 @@ SCALES = {
             learning_rates=(2e-4, 5e-4, 1e-3),
             latent_size=None,
             samples=10_000,
+            classifiers={
+                "color_mnist_mini": {"width": 0.25, "steps": 600, "halving_steps": 100},
+            },
             estimator_steps=5000,
             dimensions=(1, 10, 100),
             synthetic_steps=20_000,
@@ -85,6 +92,15 @@ SCALES = {
             learning_rates=(1e-4, 2e-4, 5e-4, 1e-3),
             latent_size=None,
             samples=100_000,
+            classifiers={
+                "color_mnist": {"batch_size": 128, "steps": 10_000, "halving_steps": 1000},
+                "cifar10": {
+                    "batch_size": 128,
+                    "steps": 70_000,
+                    "halving_steps": 7000,
+                    "mirror": True,
+                },
+            },
             estimator_steps=100_000,
             dimensions=(1, 10, 100, 1000),
             synthetic_steps=1_000_000,

@@ -1,0 +1,106 @@
+"""Samples where the posterior has no mass: Figures 2, 3 and 10 to 15."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.manifold import TSNE
+
+from zoo.evaluation.encodings import encode_dataset
+from zoo.evaluation.marginal_kl import log_aggregate_posterior
+from zoo.evaluation.marginal_kl import low_posterior as lowest
+from zoo.evaluation.neighbours import nearest_neighbours
+from zoo.figures import histogram, panels
+from zoo.paper.lab import Lab
+from zoo.paper.outcome import Claim, Outcome, compare
+from zoo.run import Run
+
+CODES = 500  # of each group in the t-SNE and the histograms of pixels, chosen
+
+
+def low_posterior(lab: Lab) -> Outcome:
+    """Low-posterior samples, their neighbours, bounds, pixels and codes (Algorithm 1)."""
+    rows, claims, pictures = [], [], {}
+    for dataset in lab.scale.datasets:
+        run = lab.train("vae", dataset, seed=lab.scale.seeds[0])
+        records, shown = lab.show(run, "low_posterior")
+        rows += [
+            {
+                "dataset": dataset,
+                "metric": record.metric,
+                "value": record.value,
+                "standard_error": record.standard_error,
+                "n": record.n,
+            }
+            for record in records.values()
+        ]
+        values = {name: (record.value, record.standard_error) for name, record in records.items()}
+        claims += _claims(dataset, values)
+        pictures |= {f"{dataset}-{k}": v for k, v in {**shown, **_pictures(lab, run)}.items()}
+    return Outcome(claims, {"records": rows}, pictures)
+
+
+def _claims(dataset: str, values: dict[str, tuple[float, float | None]]) -> list[Claim]:
+    statement = f"{dataset}: the ELBO flags low-posterior samples, giving them less than data"
+    sides = [values["low_posterior_elbo"], values["low_posterior_elbo_data"]]
+    if not dataset.startswith("color_mnist"):
+        statement = f"{dataset}: the ELBO prefers low-posterior samples to data"
+        sides.reverse()
+    return [
+        compare(statement, *sides, unit="nats per example"),
+        compare(
+            f"{dataset}: low-posterior samples lie further from the training images than others",
+            values["low_posterior_distance_prior"],
+            values["low_posterior_distance"],
+            "(root mean square over pixels in [0, 1])",
+        ),
+        compare(
+            f"{dataset}: the codes of low-posterior samples lie further from the prior than data's",
+            values["low_posterior_kl_data"],
+            values["low_posterior_kl"],
+            "nats, KL(q(z|x)||p(z)) of the images encoded anew",
+        ),
+    ]
+
+
+def _pictures(lab: Lab, run: Run) -> dict[str, tuple[str, Any]]:
+    """Those of pixels and codes, beside the metric's own."""
+    subject, train = lab.subject(run.path), run.dataset.split("train").images
+    encodings = encode_dataset(subject, run.dataset, cache=subject.cache)
+    generator = np.random.default_rng(0)
+    z = generator.standard_normal((lab.scale.samples, encodings.mean.shape[1]), np.float32)
+    log_q = log_aggregate_posterior(z, encodings.mean, encodings.stddev)
+    low = z[lowest(z, log_q, min(CODES, len(z)))]
+    images = subject.all("decode", z=low)["images"]
+    index, _ = nearest_neighbours(images, train)
+    pixels = {
+        "data": train[:CODES] / np.float32(255),
+        "low-posterior samples": images,
+        "their neighbours": train[index] / np.float32(255),
+    }
+    figure, (axis,) = panels(1, size=(6.0, 3.4))
+    histogram(axis, {name: group.ravel() for name, group in pixels.items()}, "pixel value")
+    chosen = generator.integers(len(encodings.mean), size=CODES)
+    noise = generator.standard_normal((CODES, z.shape[1]))
+    posterior = encodings.mean[chosen] + encodings.stddev[chosen] * noise
+    codes = {"prior": z[:CODES], "posterior": posterior, "low posterior": low}
+    return {
+        "pixels": ("Pixel values of data, low-posterior samples and their neighbours.", figure),
+        "codes": ("Codes in two dimensions by t-SNE (PCA start, seed 0).", _tsne(codes)),
+    }
+
+
+def _tsne(codes: dict[str, np.ndarray]) -> Any:
+    joined = np.concatenate(list(codes.values()))
+    perplexity = min(30.0, (len(joined) - 1) / 3)
+    places = TSNE(init="pca", random_state=0, perplexity=perplexity).fit_transform(joined)
+    figure, (axis,) = panels(1, size=(6.0, 5.0))
+    start = 0
+    for name, group in codes.items():
+        axis.scatter(*places[start : start + len(group)].T, s=5, label=name)
+        start += len(group)
+    axis.legend()
+    axis.set_xticks([])
+    axis.set_yticks([])
+    return figure

@@ -47,8 +47,9 @@ def expected(export):
 
 
 def inputs_of(signature):
-    names = {"encode": ["images"], "decode": ["z"], "serving_default": ["z"], "sample": ["seed"]}
-    return names.get(signature, ["images", "seed"])
+    if signature in ("decode", "serving_default", "to_base"):
+        return ["z"]
+    return {"encode": ["images"], "sample": ["seed"]}.get(signature, ["images", "seed"])
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +175,7 @@ def test_guards_speak_through_c(program, export, tmp_path):
 
 
 def test_mistakes_on_the_command_line_of_c(program, export, tmp_path):
-    good = request(export(VAE), "decode", tmp_path / "in", {"z": INPUTS["z"]})[3:]
+    good = request(export(VAE), "decode", tmp_path / "in", {"z": INPUTS["z"]})[3:-1]
     commands = {
         "no such signature": [export(VAE), "translate", tmp_path],
         "the signature has no such input": [export(VAE), "encode", tmp_path, *good],

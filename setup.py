@@ -52,6 +52,8 @@ setup(
             "openvino>=2025.0",
             "ovmsclient>=2023.1",
         ],
+        # Peers of the benchmarks, pinned: a ratio speaks of a version.
+        "bench": ["pythae==0.1.2", "torch==2.13.0"],
         "test": [
             "hypothesis>=6.100",
             "pytest>=8",

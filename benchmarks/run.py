@@ -14,10 +14,10 @@ import threadpoolctl
 
 from benchmarks.timing import Comparison
 
-BENCHMARKS = ("marginal_kl", "pipeline", "serving", "step")
+BENCHMARKS = ("marginal_kl", "pipeline", "serving", "step", "vae", "gan", "training")
 RESULTS = Path(__file__).with_name("results.md")
 COLUMNS = ("what", "against", "ratio (median)", "spread (min to max)", "target", "n")
-PACKAGES = ("numpy", "tensorflow", "keras", "tensorflow-probability")
+PACKAGES = ("numpy", "tensorflow", "keras", "tensorflow-probability", "torch", "pythae")
 
 
 def main() -> None:

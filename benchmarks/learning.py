@@ -31,6 +31,7 @@ VARIANTS = {
     "vae_real_nvp": {"model": "vae", "posterior": "real_nvp"},
     "vae_quantized_normal": {"model": "vae", "likelihood": "quantized_normal"},
     **{name: {} for name in zoo.MODELS if name not in ("vae", "wgan_gp")},
+    "veegan_adversarial": {"model": "veegan", "reconstructor_adversarial": True},
     # The slowest last: five critic updates a step; 256 numbers where other decoders emit one.
     "wgan_gp": {},
     "vae_categorical": {"model": "vae", "likelihood": "categorical", "batch_size": 16},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.metadata
+import importlib.util
 import os
 import platform
 from pathlib import Path
@@ -14,9 +15,21 @@ import threadpoolctl
 
 from benchmarks.timing import Comparison
 
-BENCHMARKS = ("marginal_kl", "pipeline", "serving", "step", "vae", "gan", "training")
+BENCHMARKS = (
+    "marginal_kl",
+    "pipeline",
+    "serving",
+    "step",
+    "start",
+    "vae",
+    "gan",
+    "training",
+    "memory",
+)
 RESULTS = Path(__file__).with_name("results.md")
 COLUMNS = ("what", "against", "ratio (median)", "spread (min to max)", "target", "n")
+EXPLANATION = """A ratio is the time of the thing over the time of its peer, except where the target
+says speed. In brackets, medians. The two are timed in turn, A B A B."""
 PACKAGES = ("numpy", "tensorflow", "keras", "tensorflow-probability", "torch", "pythae")
 
 
@@ -26,7 +39,7 @@ def main() -> None:
     parser.add_argument("--only", choices=BENCHMARKS, help="one benchmark; writes no file")
     parser.add_argument("--note", help="a sentence on the machine for the head of the table")
     arguments = parser.parse_args()
-    head, rows = header(arguments.note), []
+    head, rows = f"# Benchmarks\n\n{conditions(arguments.note)}\n{EXPLANATION}\n\n", []
     for name in [arguments.only] if arguments.only else BENCHMARKS:
         rows += importlib.import_module(f"benchmarks.{name}").run()
     text = head + table(rows)
@@ -35,8 +48,8 @@ def main() -> None:
         RESULTS.write_text(text, encoding="utf-8")
 
 
-def header(note: str | None) -> str:
-    """What the figures depend on, as it was before the first measurement."""
+def conditions(note: str | None = None) -> str:
+    """What the figures depend on, as it was before the first measurement: a Markdown list."""
     blas = threadpoolctl.ThreadpoolController().select(user_api="blas").info()
     threads = tf.config.threading
     tf_threads = [
@@ -44,7 +57,8 @@ def header(note: str | None) -> str:
         threads.get_inter_op_parallelism_threads(),
     ]
     intra, inter = (count or "all cores" for count in tf_threads)
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
+    found = [name for name in PACKAGES if importlib.util.find_spec(name.replace("-", "_"))]
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in found)
     lines = [
         f"- CPUs: {os.cpu_count()}; load average at the start: {os.getloadavg()[0]:.2f}",
         f"- threads: BLAS {max((b['num_threads'] for b in blas), default=1)}, "
@@ -52,11 +66,7 @@ def header(note: str | None) -> str:
         f"- versions: Python {platform.python_version()}, {versions}",
     ]
     lines += [f"- {note}"] if note else []
-    explanation = (
-        "A ratio is the time of the thing over the time of its peer, except where the target says "
-        "speed. In brackets, median times. The two are timed in turn, A B A B."
-    )
-    return "# Benchmarks\n\n" + "\n".join(lines) + f"\n\n{explanation}\n\n"
+    return "".join(f"{line}\n" for line in lines)
 
 
 def table(rows: list[Comparison]) -> str:

@@ -70,7 +70,7 @@ class Lab:
             self.subject(run.path),
             run.dataset,
             [metric],
-            self._settings(**settings),
+            self._settings(metric, **settings),
             run.path / "evaluation.json",
             self._progress,
         )
@@ -79,15 +79,23 @@ class Lab:
     def show(self, run: Run, metric: str) -> tuple[dict[str, Record], dict[str, tuple[str, Any]]]:
         """The records of one metric by name, and its pictures, each with its caption; not kept."""
         self._progress(f"{metric} ...")
-        chosen, subject, settings = make_metric(metric), self.subject(run.path), self._settings()
+        chosen, subject, settings = (
+            make_metric(metric),
+            self.subject(run.path),
+            self._settings(metric),
+        )
         chosen.check(subject, run.dataset, settings)
         items = list(chosen.measure(subject, run.dataset, settings))
         records = {item.metric: item for item in items if isinstance(item, Record)}
         pictures = [item for item in items if isinstance(item, Picture)]
         return records, {p.name: (p.caption, p.content) for p in pictures}
 
-    def _settings(self, **settings: Any) -> Settings:
-        sizes = {"num_samples": self.scale.samples, "train_steps": self.scale.estimator_steps}
+    def _settings(self, metric: str, **settings: Any) -> Settings:
+        steps = self.scale.critic_steps if metric == "wasserstein_critic" else None
+        sizes = {
+            "num_samples": self.scale.samples,
+            "train_steps": steps or self.scale.estimator_steps,
+        }
         return Settings(**{**sizes, **settings})
 
     @functools.lru_cache(maxsize=2)  # noqa: B019  one lab lives as long as its process

@@ -45,11 +45,19 @@ def many_latents(lab: Lab) -> Outcome:
                 _SPREAD.format(dataset=dataset, size=size),
                 figure,
             )
-            shares = [_over_seeds(rows, dataset, model, size) for model in MODELS]
+            shares = [_over_seeds(rows, dataset, model, size, "share_in_use") for model in MODELS]
             statement = (
                 f"{dataset}, {size} latents: the VAE's posterior means are sparse, the AAE's dense"
             )
             claims.append(compare(statement, *shares, unit="(share of dimensions in use)"))
+            gaps = [
+                _over_seeds(rows, dataset, model, size, "wasserstein_critic") for model in MODELS
+            ]
+            statement = (
+                f"{dataset}, {size} latents: the AAE struggles, its samples worse than VAE's"
+            )
+            unit = "(gap of the independent Wasserstein critic, less is better)"
+            claims.append(compare(statement, *gaps, unit=unit))
     return Outcome(claims, {"dimensions": rows}, pictures)
 
 
@@ -57,14 +65,18 @@ def _spread(lab: Lab, run: Run) -> tuple[np.ndarray, dict[str, Any]]:
     subject = lab.subject(run.path)
     encodings = encode_dataset(subject, run.dataset, cache=subject.cache)
     units = active_units(encodings.mean)
+    critic = lab.measure(run, "wasserstein_critic")
     return np.sqrt(units.variances), {
         "active_units": units.count,
         "share_in_use": units.count / len(units.variances),
         "mean_posterior_stddev": float(encodings.stddev.mean()),
+        "wasserstein_critic": critic["wasserstein_critic"]["value"],
     }
 
 
-def _over_seeds(rows: list[dict[str, Any]], dataset: str, model: str, size: int) -> tuple:
+def _over_seeds(
+    rows: list[dict[str, Any]], dataset: str, model: str, size: int, value: str
+) -> tuple[float, float | None]:
     wanted = (dataset, model, size)
     chosen = [r for r in rows if (r["dataset"], r["model"], r["latents"]) == wanted]
-    return mean_and_error([row["share_in_use"] for row in chosen])
+    return mean_and_error([row[value] for row in chosen])

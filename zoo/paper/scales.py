@@ -23,6 +23,7 @@ class Scale:
         samples: prior samples or examples per metric.
         classifiers: settings of the classifier of each data set that has labels.
         estimator_steps: updates of a network that an estimator trains.
+        critic_steps: updates of the independent Wasserstein critic.
         dimensions: of the synthetic experiments.
         synthetic_steps: updates there.
     """
@@ -38,6 +39,7 @@ class Scale:
     samples: int
     classifiers: Mapping[str, Mapping[str, Any]]
     estimator_steps: int
+    critic_steps: int
     dimensions: tuple[int, ...]
     synthetic_steps: int
 
@@ -62,6 +64,7 @@ SCALES = {
             samples=100,  # the fewest of the Inception Score
             classifiers={"color_mnist_mini": {"width": 0.06, "steps": 2, "batch_size": 8}},
             estimator_steps=4,
+            critic_steps=2,
             dimensions=(1, 2),
             synthetic_steps=4,
         ),
@@ -79,6 +82,7 @@ SCALES = {
                 "color_mnist_mini": {"width": 0.25, "steps": 600, "halving_steps": 100},
             },
             estimator_steps=5000,
+            critic_steps=1000,
             dimensions=(1, 10, 100),
             synthetic_steps=20_000,
         ),
@@ -102,6 +106,7 @@ SCALES = {
                 },
             },
             estimator_steps=100_000,
+            critic_steps=50_000,
             dimensions=(1, 10, 100, 1000),
             synthetic_steps=1_000_000,
         ),

@@ -1,0 +1,74 @@
+"""Steps of the adversarial models against naive, tutorial and PyTorch forms, on equal networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from benchmarks.peers import plain_tensorflow
+from benchmarks.peers.specification import COLOR_MNIST, SPECIFICATIONS
+from benchmarks.subjects import compiled, images, naive_step, zoo_step
+from benchmarks.timing import Comparison, interleaved, seconds
+
+STEPS, REPEATS = 3, 5
+TOLERANCE = 1e-4  # of the largest entry of a gradient
+
+
+def run() -> list[Comparison]:
+    """Two rows against the naive form, one against PyTorch, two per family against tutorials."""
+    rows = [_naive(model) for model in ("vgh_plus_plus", "veegan")]
+    rows.append(_torch())
+    for family, spec in SPECIFICATIONS.items():
+        batch = images(spec)
+        for model, peer, feed in (
+            ("dcgan", plain_tensorflow.dcgan_step(spec), batch),
+            ("wgan_gp", plain_tensorflow.wgan_gp_step(spec), np.stack([batch] * 5, axis=1)),
+        ):
+            ours = zoo_step(compiled(model, spec), spec)
+            theirs = _call(peer, tf.constant(feed))
+            rows.append(
+                _row(f"{model} step, {family}", "Keras's tutorial form", ours, theirs, "0.85")
+            )
+    return rows
+
+
+def _row(
+    what: str, peer: str, ours: Callable[[], Any], theirs: Callable[[], Any], target: str
+) -> Comparison:
+    pairs = interleaved(
+        lambda: seconds(ours, STEPS), lambda: seconds(theirs, STEPS), repeats=REPEATS
+    )
+    return Comparison(what, peer, pairs, f"at most {target}")
+
+
+def _call(step: Callable[[tf.Tensor], tf.Tensor], batch: tf.Tensor) -> Callable[[], Any]:
+    return lambda: step(batch).numpy()
+
+
+def _naive(model: str) -> Comparison:
+    """Raises `AssertionError` where the two forms give other gradients."""
+    one, twin = compiled(model, COLOR_MNIST), compiled(model, COLOR_MNIST)
+    ours, theirs = zoo_step(one, COLOR_MNIST), naive_step(twin, COLOR_MNIST)
+    ours(), theirs()
+    for player in one.players:
+        # After one step, Adam's moments are the gradients and their squares.
+        moments = (m.optimizers[player].variables for m in (one, twin))
+        for values, others in zip(*moments, strict=True):
+            tolerance = TOLERANCE * np.abs(values.numpy()).max()
+            np.testing.assert_allclose(others, values, rtol=0, atol=tolerance)
+    return _row(f"{model} step", "a tape and a forward pass per player", ours, theirs, "0.65")
+
+
+def _torch() -> Comparison:
+    import torch
+
+    from benchmarks.peers import plain_torch
+
+    step = plain_torch.alpha_gan_step(COLOR_MNIST)
+    batch = torch.from_numpy(images(COLOR_MNIST).transpose(0, 3, 1, 2).copy())
+    ours = zoo_step(compiled("vgh_plus_plus", COLOR_MNIST), COLOR_MNIST)
+    peer = "PyTorch, alternating updates"
+    return _row("vgh_plus_plus step", peer, ours, lambda: step(batch), "0.75")

@@ -1,0 +1,60 @@
+"""The VAE step against a hand-written one in TensorFlow, against PyTorch, and against its floor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from benchmarks.peers import plain_tensorflow
+from benchmarks.peers.specification import SPECIFICATIONS, Specification
+from benchmarks.subjects import BATCH_SIZE, compiled, images, zoo_step
+from benchmarks.timing import Comparison, interleaved, seconds
+
+STEPS, REPEATS = 5, 7
+_PRODUCT = 2048  # side of the matrices that give the machine's rate
+
+
+def run() -> list[Comparison]:
+    """Three rows per family."""
+    return [row for name in SPECIFICATIONS for row in _compare(name, SPECIFICATIONS[name])]
+
+
+def _compare(name: str, spec: Specification) -> list[Comparison]:
+    ours = zoo_step(compiled("vae", spec), spec)
+    what = f"VAE step, {name} networks, batch {BATCH_SIZE}"
+
+    def against(peer: str, theirs: Callable[[], float], target: str) -> Comparison:
+        pairs = interleaved(lambda: seconds(ours, STEPS), theirs, REPEATS)
+        return Comparison(what, peer, pairs, target)
+
+    plain, batch = plain_tensorflow.vae_step(spec), tf.constant(images(spec))
+    return [
+        against(
+            "hand-written TensorFlow step",
+            lambda: seconds(lambda: plain(batch).numpy(), STEPS),
+            "at most 1.0",
+        ),
+        against("PyTorch, eager", _torch(spec), "at most 0.95"),
+        against("its floating-point operations", _floor(spec), "at most 1.3"),
+    ]
+
+
+def _torch(spec: Specification) -> Callable[[], float]:
+    import torch
+
+    from benchmarks.peers import plain_torch
+
+    step = plain_torch.vae_step(spec)
+    batch = torch.from_numpy(images(spec).transpose(0, 3, 1, 2).copy())
+    return lambda: seconds(lambda: step(batch), STEPS)
+
+
+def _floor(spec: Specification) -> Callable[[], float]:
+    """Seconds that the step's matrix products take at the rate of a large one, measured anew."""
+    side = np.random.default_rng(0).random((_PRODUCT, _PRODUCT), np.float32)
+    matrix = tf.constant(side)
+    product = tf.function(lambda: tf.reduce_sum(tf.matmul(matrix, matrix)))
+    operations = spec.vae_operations(BATCH_SIZE)
+    return lambda: seconds(lambda: product().numpy(), 3) * operations / (2.0 * _PRODUCT**3)

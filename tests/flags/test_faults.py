@@ -14,6 +14,7 @@ import pytest
 import zoo
 from tests.flags.disks import disk, fill
 from tests.flags.processes import PATIENCE, ROOT, TINY, Program, call
+from tests.training.test_checkpoints import damage_flip, damage_truncate
 
 pytestmark = pytest.mark.slow
 
@@ -117,16 +118,6 @@ def test_killed_before_the_first_step(tmp_path):
     assert call("train", *arguments(folder, steps=2)).code == 0
     assert newest(folder) == 2
     assert_no_leftovers(folder)
-
-
-def damage_truncate(file):
-    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-
-
-def damage_flip(file):
-    content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 0x10
-    file.write_bytes(content)
 
 
 @pytest.mark.parametrize("damage", [damage_truncate, damage_flip])

@@ -18,7 +18,7 @@ from zoo.paper.outcome import (
     decide,
     mean_and_error,
 )
-from zoo.paper.results import markdown_table, write_page
+from zoo.paper.results import LONGEST, markdown_table, write_page
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,20 @@ def test_an_outcome_leaves_files_and_a_page(tmp_path):
     assert "| The sky is blue | Figure 22 | **seen** | 3 of 4 |" in page
     assert "| sky | 1.235 |  |" in page and "1.5 min" in page
     assert "![A curve.](results/likelihoods/curve.png)" in page
+
+
+def test_long_tables_stay_in_their_files(tmp_path):
+    rows = [{"value": i} for i in range(LONGEST + 1)]
+    outcome = Outcome([], {"long": rows, "short": rows[1:]})
+    about = {"items": "Figure 22", "shows": "-", "scale": "smoke", "seconds": 1.0, "command": "-"}
+    outcome.write(tmp_path / "results" / "likelihoods", **about)
+    page = write_page(tmp_path / "results").read_text()
+    assert f"[long](results/likelihoods/long.csv), {LONGEST + 1} rows" in page
+    assert "| 0 |" not in page and f"| {LONGEST} |" in page
+
+
+def test_table_keeps_bars_in_their_cells():
+    assert r"| \|x\| |" in markdown_table([{"a": "|x|"}])
 
 
 def test_table_has_every_column_of_every_row():

@@ -30,7 +30,7 @@ def curve(result: DensityRatioKL, reference: MarginalKL | None) -> Figure:
     _levels(axis.axhline, reference)
     axis.set_xlabel("updates of the classifier", fontsize=9)
     axis.set_ylabel("nats", fontsize=9)
-    axis.legend(fontsize=8)
+    figure.legend(loc="outside upper center", ncols=3, fontsize=8)
     return figure
 
 
@@ -44,8 +44,7 @@ def bars(values: Mapping[str, DensityModelKL], reference: MarginalKL | None) -> 
     axis.invert_yaxis()
     _levels(axis.axvline, reference)
     axis.set_xlabel("nats", fontsize=9)
-    if reference is not None:
-        axis.legend(fontsize=8, loc="lower left")
+    figure.legend(loc="outside upper center", ncols=3, fontsize=8)
     return figure
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from zoo.files import atomic_file, read_json
 from zoo.paper import EXPERIMENTS
 
+LONGEST = 24  # rows of a table that the page shows; longer ones are in their files
 _INTRODUCTION = """# Results
 
 The experiments of "Distribution Matching in Variational Inference" (Rosca et al. 2018), as
@@ -35,7 +36,9 @@ def write_page(folder: Path) -> Path:
             result["prose"] + "\n",
         ]
         for table, rows in result["tables"].items():
-            parts += [f"`{folder.name}/{name}/{table}.csv`\n", markdown_table(rows)]
+            file = f"{folder.name}/{name}/{table}.csv"
+            parts.append(f"[{table}]({file}), {len(rows)} rows\n")
+            parts += [markdown_table(rows)] if len(rows) <= LONGEST else []
         for picture, caption in result["pictures"].items():
             parts.append(f"![{caption}]({folder.name}/{name}/{picture}.png)\n\n{caption}\n")
     page = folder.with_suffix(".md")
@@ -76,4 +79,4 @@ def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "\\|")

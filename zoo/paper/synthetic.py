@@ -78,8 +78,8 @@ def synthetic(lab: Lab) -> Outcome:
             _picture(lab, estimation, ("error",)),
         ),
         "learning": (
-            "A Gaussian learning another by the critic's density ratio: true KL and the estimate "
-            "that it minimises, nats, one pair of lines per seed.",
+            "A Gaussian learning another by the critic's density ratio: true KL (solid) and the "
+            "estimate that it minimises (dotted), nats, one pair of lines per seed.",
             _picture(lab, learning, ("true_kl", "estimate")),
         ),
     }
@@ -159,7 +159,8 @@ def _picture(lab: Lab, rows: Rows, names: Sequence[str]) -> Any:
             line = [row for row in chosen if (row["seed"], row.get("learning_rate")) == key]
             for name, style in zip(names, ("-", ":"), strict=False):
                 axis.plot([r["step"] for r in line], [r[name] for r in line], style, linewidth=1)
-        axis.set(title=f"d = {d}", xlabel="updates", ylabel=f"{' (-), '.join(names)} nats")
+        label = " (solid), ".join(names).replace("_", " ")
+        axis.set(title=f"d = {d}", xlabel="updates", ylabel=f"{label}, nats")
         if names[0] == "true_kl":
             axis.set_yscale("symlog", linthresh=0.1)
         axis.grid(alpha=0.3)

@@ -160,8 +160,10 @@ class PlayerModel(keras.Model):
 
         Args:
             learning_rate: rates by player, or one for all under "all"; the model's own for the
-            rest. seed: the run seed, from which all noise follows. jit_compile: compile the train
-            step with XLA. steps_per_execution: steps per call of the compiled function.
+                rest.
+            seed: the run seed, from which all noise follows.
+            jit_compile: compile the train step with XLA.
+            steps_per_execution: steps per call of the compiled function.
 
         Raises:
             UsageError: a rate for a player that this model does not have.

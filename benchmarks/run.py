@@ -6,8 +6,10 @@ import argparse
 import importlib
 import importlib.metadata
 import importlib.util
+import multiprocessing
 import os
 import platform
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import tensorflow as tf
@@ -40,12 +42,20 @@ def main() -> None:
     parser.add_argument("--note", help="a sentence on the machine for the head of the table")
     arguments = parser.parse_args()
     head, rows = f"# Benchmarks\n\n{conditions(arguments.note)}\n{EXPLANATION}\n\n", []
-    for name in [arguments.only] if arguments.only else BENCHMARKS:
-        rows += importlib.import_module(f"benchmarks.{name}").run()
+    # A process each: threads that one has left spinning would slow the peers of another.
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as pool:
+        for name in [arguments.only] if arguments.only else BENCHMARKS:
+            rows += pool.submit(measure, name).result()
     text = head + table(rows)
     print(text)
     if not arguments.only:
         RESULTS.write_text(text, encoding="utf-8")
+
+
+def measure(name: str) -> list[Comparison]:
+    """The rows of one benchmark."""
+    return importlib.import_module(f"benchmarks.{name}").run()
 
 
 def conditions(note: str | None = None) -> str:

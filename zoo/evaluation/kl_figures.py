@@ -44,7 +44,8 @@ def bars(values: Mapping[str, DensityModelKL], reference: MarginalKL | None) -> 
     axis.invert_yaxis()
     _levels(axis.axvline, reference)
     axis.set_xlabel("nats", fontsize=9)
-    figure.legend(loc="outside upper center", ncols=3, fontsize=8)
+    if reference is not None:
+        figure.legend(loc="outside upper center", ncols=3, fontsize=8)
     return figure
 
 

@@ -1,0 +1,142 @@
+"""Where a VAE step's time goes: `python -m benchmarks.profile` prints two tables per family.
+
+The first leaves out, one by one, what the zoo does beyond a hand-written step. The second times the
+layers one by one, forward and backward, against their floating-point operations at the measured
+rate of a large float32 matrix product.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import tensorflow as tf
+
+from benchmarks.peers import plain_tensorflow
+from benchmarks.peers.specification import SPECIFICATIONS, Specification
+from benchmarks.run import conditions
+from benchmarks.subjects import BATCH_SIZE, compiled, images, zoo_step
+from benchmarks.timing import seconds
+from benchmarks.vae import seconds_of_product
+
+REPEATS, CALLS = 25, 3
+
+
+class GlobalNoise:
+    """TensorFlow's own random numbers in place of the zoo's, which are functions of the row."""
+
+    def __init__(self, seed: int, step: tf.Tensor, rows: int):
+        self._rows = rows
+
+    def normal(self, purpose: str, shape: tuple[int, ...]) -> tf.Tensor:
+        """Standard normals `[rows, *shape]`."""
+        return tf.random.normal([self._rows, *shape])
+
+
+def main() -> None:
+    """Prints the tables."""
+    print(conditions())
+    for family, spec in SPECIFICATIONS.items():
+        print(f"{family}: the step, ms (median of {REPEATS})\n")
+        show(medians(steps(spec)))
+        calls = {name: call for name, call, _ in layers(spec)}
+        times = medians(calls)
+        rate = seconds_of_product(1.0)
+        floors = {name: 1e3 * rate * operations for name, _, operations in layers(spec)}
+        print(f"\n{family}: the layers, ms, and beside it at the rate of a matrix product\n")
+        show({f"{name} ({floors[name]:.2f})": time for name, time in times.items()})
+        print(f"sum: {sum(times.values()):.1f} ({sum(floors.values()):.1f})\n")
+
+
+def medians(calls: dict[str, Callable[[], Any]]) -> dict[str, float]:
+    """Milliseconds of each call, all measured in turn."""
+    times = {name: [] for name in calls}
+    for call in calls.values():
+        call()
+    for _ in range(REPEATS):
+        for name, call in calls.items():
+            times[name].append(1e3 * seconds(call, CALLS))
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def show(times: dict[str, float]) -> None:
+    """One line each."""
+    for name, time in times.items():
+        print(f"  {name:<60} {time:7.2f}")
+
+
+def steps(spec: Specification) -> dict[str, Callable[[], Any]]:
+    """The zoo's step, the same less one of its services each, and the hand-written one."""
+    by_hand, batch = plain_tensorflow.vae_step(spec), tf.constant(images(spec))
+    return {
+        "zoo": _step(spec),
+        "zoo, no check for values that are not finite": _step(spec, _record_faults=lambda *_: None),
+        "zoo, no metrics": _step(spec, _track=lambda losses, _: losses),
+        "zoo, TensorFlow's random numbers": _step(spec, noise=GlobalNoise),
+        "hand-written": lambda: by_hand(batch).numpy(),
+    }
+
+
+def _step(spec: Specification, noise: Any = None, **without: Any) -> Callable[[], Any]:
+    model = compiled("vae", spec)
+    for name, replacement in without.items():
+        setattr(model, name, replacement)
+    step = zoo_step(model, spec)
+    if noise is not None:
+        with mock.patch("zoo.models.base.step_noise", noise):
+            step()  # traces it
+    return step
+
+
+def layers(spec: Specification) -> Iterator[tuple[str, Callable[[], Any], float]]:
+    """Name, call and operations of each convolution, and of the batch norm and ReLU after it."""
+    rng = np.random.default_rng(0)
+    side, inputs = spec.side, 3
+    for transposed, stack in ((False, spec.encoder), (True, spec.decoder)):
+        if transposed:
+            side, inputs = spec.start
+        for i, (maps, kernel, strides) in enumerate(stack):
+            x = rng.random((BATCH_SIZE, side, side, inputs), np.float32)
+            kind = tf.keras.layers.Conv2DTranspose if transposed else tf.keras.layers.Conv2D
+            layer = kind(maps, kernel, strides, padding="same", use_bias=False)
+            smaller = side if transposed else -(-side // strides)
+            side = side * strides if transposed else smaller
+            products = 2.0 * BATCH_SIZE * smaller**2 * kernel**2 * inputs * maps
+            first = i == 0 and not transposed
+            name = f"{'up' if transposed else 'down'} {inputs} to {maps} maps, {kernel}x{kernel}"
+            name = f"{name}, stride {strides}, to {side}x{side}"
+            yield name, _both_ways(layer, x, first), (2 if first else 3) * products
+            after = tf.keras.Sequential(
+                [tf.keras.layers.BatchNormalization(), tf.keras.layers.ReLU()]
+            )
+            shape = (BATCH_SIZE, side, side, maps)
+            yield (
+                f"  batch norm, ReLU of {name}",
+                _both_ways(after, rng.random(shape, np.float32)),
+                0,
+            )
+            inputs = maps
+
+
+def _both_ways(layer: Any, x: np.ndarray, first: bool = False) -> Callable[[], Any]:
+    """Forward and backward; the first layer needs no gradient of its input."""
+    x = tf.constant(x)
+    layer.build(x.shape)
+    upstream = tf.random.normal(layer(x).shape)
+
+    @tf.function
+    def run() -> list[tf.Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x, training=True) if isinstance(layer, tf.keras.Sequential) else layer(x)
+        sources = [v.value for v in layer.trainable_variables] + ([] if first else [x])
+        return tape.gradient(y, sources, output_gradients=upstream)
+
+    return lambda: run()[0].numpy()
+
+
+if __name__ == "__main__":
+    main()

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.ticker import NullFormatter
 
 from benchmarks.peers.specification import COLOR_MNIST
 from benchmarks.run import conditions
@@ -47,6 +48,9 @@ def main() -> None:
         exponent = float(np.polyfit(np.log(sizes[-FITTED:]), np.log(times[-FITTED:]), 1)[0])
         axis.loglog(sizes, times, "o-")
         axis.set(xlabel=name, ylabel="seconds", title=f"exponent {exponent:.2f}")
+        axis.set_xticks(sizes, [f"{size:,}" for size in sizes])
+        axis.set_xticks([], minor=True)
+        axis.yaxis.set_minor_formatter(NullFormatter())
         axis.grid(alpha=0.3, which="both")
         measured = ", ".join(f"{time:.3g}" for time in times)
         lines.append(f"| {name} | {', '.join(map(str, sizes))} | {measured} | {exponent:.2f} |")

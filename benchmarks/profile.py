@@ -1,8 +1,8 @@
 """Where a VAE step's time goes: `python -m benchmarks.profile` prints two tables per family.
 
-The first leaves out, one by one, what the zoo does beyond a hand-written step. The second times the
-layers one by one, forward and backward, against their floating-point operations at the measured
-rate of a large float32 matrix product.
+The first leaves out, one by one, what the zoo does beyond a hand-written step. The second times
+the parts one by one, layers forward and backward, against their floating-point operations at the
+measured rate of a large float32 matrix product.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -46,7 +47,7 @@ def main() -> None:
         times = medians(calls)
         rate = seconds_of_product(1.0)
         floors = {name: 1e3 * rate * operations for name, _, operations in layers(spec)}
-        print(f"\n{family}: the layers, ms, and beside it at the rate of a matrix product\n")
+        print(f"\n{family}: the parts, ms, and in brackets at the rate of a matrix product\n")
         show({f"{name} ({floors[name]:.2f})": time for name, time in times.items()})
         print(f"sum: {sum(times.values()):.1f} ({sum(floors.values()):.1f})\n")
 
@@ -92,15 +93,18 @@ def _step(spec: Specification, noise: Any = None, **without: Any) -> Callable[[]
 
 
 def layers(spec: Specification) -> Iterator[tuple[str, Callable[[], Any], float]]:
-    """Name, call and operations of each convolution, and of the batch norm and ReLU after it."""
+    """Name, call and operations of each part: convolutions, what stands behind them, dense layers,
+    likelihood and optimiser."""
     rng = np.random.default_rng(0)
     side, inputs = spec.side, 3
     for transposed, stack in ((False, spec.encoder), (True, spec.decoder)):
         if transposed:
             side, inputs = spec.start
+            yield from _dense(spec.latent_size, side**2 * inputs)
+            yield from _batch_norm("decoder", rng, side, inputs)
         for i, (maps, kernel, strides) in enumerate(stack):
             x = rng.random((BATCH_SIZE, side, side, inputs), np.float32)
-            kind = tf.keras.layers.Conv2DTranspose if transposed else tf.keras.layers.Conv2D
+            kind = keras.layers.Conv2DTranspose if transposed else keras.layers.Conv2D
             layer = kind(maps, kernel, strides, padding="same", use_bias=False)
             smaller = side if transposed else -(-side // strides)
             side = side * strides if transposed else smaller
@@ -109,16 +113,44 @@ def layers(spec: Specification) -> Iterator[tuple[str, Callable[[], Any], float]
             name = f"{'up' if transposed else 'down'} {inputs} to {maps} maps, {kernel}x{kernel}"
             name = f"{name}, stride {strides}, to {side}x{side}"
             yield name, _both_ways(layer, x, first), (2 if first else 3) * products
-            after = tf.keras.Sequential(
-                [tf.keras.layers.BatchNormalization(), tf.keras.layers.ReLU()]
-            )
-            shape = (BATCH_SIZE, side, side, maps)
-            yield (
-                f"  batch norm, ReLU of {name}",
-                _both_ways(after, rng.random(shape, np.float32)),
-                0,
-            )
+            if not transposed or i < len(stack) - 1:
+                yield from _batch_norm("decoder" if transposed else "encoder", rng, side, maps)
             inputs = maps
+        if not transposed:
+            yield from _dense(spec.features(stack), 2 * spec.latent_size)
+    logits = rng.random((BATCH_SIZE, side, side, inputs), np.float32)
+    likelihood = keras.layers.Lambda(lambda x: x * logits - tf.nn.softplus(x))
+    yield "log-likelihood", _both_ways(likelihood, logits), 0
+    yield "Adam", _adam(compiled("vae", spec)), 0
+
+
+def _dense(inputs: int, outputs: int) -> Iterator[tuple[str, Callable[[], Any], float]]:
+    x = np.ones((BATCH_SIZE, inputs), np.float32)
+    call = _both_ways(keras.layers.Dense(outputs, use_bias=False), x)
+    yield f"dense {inputs} to {outputs}", call, 6.0 * x.size * outputs
+
+
+def _batch_norm(
+    where: str, rng: np.random.Generator, side: int, maps: int
+) -> Iterator[tuple[str, Callable[[], Any], float]]:
+    after = keras.Sequential([keras.layers.BatchNormalization(), keras.layers.ReLU()])
+    x = rng.random((BATCH_SIZE, side, side, maps), np.float32)
+    name = f"{where}: batch norm and ReLU, {maps} maps of {side}x{side}"
+    yield name, _both_ways(after, x), 0
+
+
+def _adam(model: Any) -> Callable[[], Any]:
+    gradients = {
+        player: [tf.ones(v.shape) for v in model.player_variables(player)]
+        for player in model.players
+    }
+
+    @tf.function
+    def run() -> None:
+        for player, optimizer in model.optimizers.items():
+            optimizer.apply(gradients[player], model.player_variables(player))
+
+    return run
 
 
 def _both_ways(layer: Any, x: np.ndarray, first: bool = False) -> Callable[[], Any]:
@@ -131,11 +163,11 @@ def _both_ways(layer: Any, x: np.ndarray, first: bool = False) -> Callable[[], A
     def run() -> list[tf.Tensor]:
         with tf.GradientTape() as tape:
             tape.watch(x)
-            y = layer(x, training=True) if isinstance(layer, tf.keras.Sequential) else layer(x)
+            y = layer(x, training=True) if isinstance(layer, keras.Sequential) else layer(x)
         sources = [v.value for v in layer.trainable_variables] + ([] if first else [x])
         return tape.gradient(y, sources, output_gradients=upstream)
 
-    return lambda: run()[0].numpy()
+    return lambda: run()[-1].numpy()
 
 
 if __name__ == "__main__":

@@ -27,8 +27,9 @@ def decoder(
 ) -> keras.Sequential:
     """z `[N, D]` -> `channels` maps `[N, H, W, channels]`, a linear head."""
     maps = _maps(image_shape, width)[::-1]
-    stack = [keras.Input((latent_size,)), keras.layers.Reshape((1, 1, latent_size))]
-    stack += [layers.conv_transpose(maps[0], 4, 1, "valid")]
+    # The first transposed convolution, of one pixel to 4x4, is a dense layer, and slower than one.
+    stack = [keras.Input((latent_size,)), layers.dense(4 * 4 * maps[0], use_bias=False)]
+    stack += [keras.layers.Reshape((4, 4, maps[0]))]
     for m in maps[1:]:
         stack += [layers.batch_norm(), keras.layers.ReLU(), layers.conv_transpose(m, 4, 2)]
     stack += [layers.batch_norm(), keras.layers.ReLU(), layers.conv_transpose(channels, 4, 2)]

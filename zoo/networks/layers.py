@@ -26,26 +26,24 @@ def batch_norm() -> keras.layers.Layer:
     )
 
 
-def conv(filters: int, kernel: int, strides: int, padding: str = "same") -> keras.layers.Layer:
+def conv(filters: int, kernel: int, strides: int) -> keras.layers.Layer:
     """Bias-free convolution."""
-    return _bias_free(keras.layers.Conv2D, filters, kernel, strides, padding)
+    return _bias_free(keras.layers.Conv2D, filters, kernel, strides)
 
 
-def conv_transpose(
-    filters: int, kernel: int, strides: int, padding: str = "same"
-) -> keras.layers.Layer:
+def conv_transpose(filters: int, kernel: int, strides: int) -> keras.layers.Layer:
     """Bias-free transposed convolution."""
-    return _bias_free(keras.layers.Conv2DTranspose, filters, kernel, strides, padding)
+    return _bias_free(keras.layers.Conv2DTranspose, filters, kernel, strides)
 
 
 def _bias_free(
-    layer: type[keras.layers.Layer], filters: int, kernel: int, strides: int, padding: str
+    layer: type[keras.layers.Layer], filters: int, kernel: int, strides: int
 ) -> keras.layers.Layer:
     return layer(
         filters,
         kernel,
         strides,
-        padding=padding,
+        padding="same",
         use_bias=False,
         kernel_initializer=kernel_initializer(),
     )

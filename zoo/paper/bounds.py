@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from scipy.stats import spearmanr
 
 from zoo.figures import panels
 from zoo.paper.lab import Lab
-from zoo.paper.outcome import Outcome, compare, mean_and_error
+from zoo.paper.outcome import Outcome, column, compare, mean_and_error
 from zoo.paper.plots import curves
 
 # What each model offers to be followed, from the terms that it logs. Which hybrid the paper shows
@@ -51,7 +49,8 @@ def bounds(lab: Lab) -> Outcome:
                 )
             curves(axis, lines)
             axis.set(title=model, xlabel="step", ylabel=label)
-            progress[model] = _correlation(rows, dataset, model)
+            name = "rank_correlation_with_step"
+            progress[model] = mean_and_error(column(rows, name, dataset=dataset, model=model))
         pictures[f"{dataset}-curves"] = (_CAPTION.format(dataset=dataset), figure)
         claims += [
             compare(
@@ -64,8 +63,3 @@ def bounds(lab: Lab) -> Outcome:
             if model != "vae"
         ]
     return Outcome(claims, {"curves": rows}, pictures)
-
-
-def _correlation(rows: list[dict[str, Any]], dataset: str, model: str) -> tuple:
-    chosen = [row for row in rows if (row["dataset"], row["model"]) == (dataset, model)]
-    return mean_and_error([row["rank_correlation_with_step"] for row in chosen])

@@ -8,7 +8,7 @@ from typing import Any
 from zoo.figures import panels
 from zoo.models import MODELS
 from zoo.paper.lab import Lab
-from zoo.paper.outcome import Claim, Outcome, compare, mean_and_error
+from zoo.paper.outcome import Claim, Outcome, column, compare, mean_and_error
 
 # Metric, and whether more is better.
 METRICS = {"wasserstein_critic": False, "ms_ssim_diversity": True, "inception_score": True}
@@ -47,7 +47,8 @@ def _claims(rows: Rows, dataset: str, metrics: Sequence[str]) -> list[Claim]:
     for worse, better in BETTER:
         for metric in metrics:
             sides = [
-                mean_and_error([r[metric] for r in _of(rows, dataset, m)]) for m in (worse, better)
+                mean_and_error(column(rows, metric, dataset=dataset, model=m))
+                for m in (worse, better)
             ]
             statement = f"{dataset}: {better} does better than {worse} by {metric}"
             sides = sides if METRICS[metric] else sides[::-1]
@@ -55,15 +56,11 @@ def _claims(rows: Rows, dataset: str, metrics: Sequence[str]) -> list[Claim]:
     return claims
 
 
-def _of(rows: Rows, dataset: str, model: str) -> Rows:
-    return [row for row in rows if (row["dataset"], row["model"]) == (dataset, model)]
-
-
 def _boxes(rows: Rows, metrics: Sequence[str]) -> Any:
     models = list(dict.fromkeys(row["model"] for row in rows))
     figure, axes = panels(len(metrics), columns=1, size=(8.0, 3.0))
     for axis, metric in zip(axes, metrics, strict=True):
-        values = [[row[metric] for row in rows if row["model"] == model] for model in models]
+        values = [column(rows, metric, model=model) for model in models]
         axis.boxplot(values, tick_labels=models, showfliers=False)
         for i, points in enumerate(values, start=1):
             axis.plot([i] * len(points), points, ".", color="#4878a8")

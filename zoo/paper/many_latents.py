@@ -11,7 +11,7 @@ from zoo.evaluation.encodings import encode_dataset
 from zoo.figures import panels
 from zoo.paper.lab import Lab
 from zoo.paper.marginal import samples_and_reconstructions
-from zoo.paper.outcome import Outcome, compare, mean_and_error
+from zoo.paper.outcome import Outcome, column, compare, mean_and_error
 from zoo.run import Run
 
 MODELS = ("vae", "aae")
@@ -77,6 +77,4 @@ def _spread(lab: Lab, run: Run) -> tuple[np.ndarray, dict[str, Any]]:
 def _over_seeds(
     rows: list[dict[str, Any]], dataset: str, model: str, size: int, value: str
 ) -> tuple[float, float | None]:
-    wanted = (dataset, model, size)
-    chosen = [r for r in rows if (r["dataset"], r["model"], r["latents"]) == wanted]
-    return mean_and_error([row[value] for row in chosen])
+    return mean_and_error(column(rows, value, dataset=dataset, model=model, latents=size))

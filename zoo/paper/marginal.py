@@ -7,7 +7,7 @@ from typing import Any
 
 from zoo.figures import panels
 from zoo.paper.lab import Lab
-from zoo.paper.outcome import Claim, Outcome, compare, mean_and_error
+from zoo.paper.outcome import Claim, Outcome, column, compare, mean_and_error
 from zoo.paper.plots import bars
 from zoo.pictures import grid, side_by_side
 
@@ -81,8 +81,7 @@ def _marginal_kl(lab: Lab, variants: Mapping[str, Mapping[str, Any]]) -> Rows:
 
 
 def _over_seeds(rows: Rows, dataset: str, variant: str, metric: str) -> tuple[float, float | None]:
-    chosen = [r[metric] for r in rows if (r["dataset"], r["variant"]) == (dataset, variant)]
-    return mean_and_error(chosen)
+    return mean_and_error(column(rows, metric, dataset=dataset, variant=variant))
 
 
 def _claim(statement: str, rows: Rows, dataset: str, variants: Sequence[str]) -> Claim:

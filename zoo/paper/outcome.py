@@ -64,6 +64,11 @@ def compare_pairs(
     return Claim(statement, decide(*difference), numbers)
 
 
+def column(rows: Sequence[Mapping[str, Any]], name: str, **where: Any) -> list[Any]:
+    """The values of one column, of the rows whose other columns are as said."""
+    return [row[name] for row in rows if where.items() <= row.items()]
+
+
 def mean_and_error(values: Sequence[float]) -> tuple[float, float | None]:
     """The mean over repeats and its standard error; None for a single one."""
     mean = sum(values) / len(values)

@@ -9,7 +9,7 @@ from zoo.evaluation.code_samplers import Aggregate, prior_sampler
 from zoo.evaluation.density_ratio import RatioOptions, estimate
 from zoo.figures import panels
 from zoo.paper.lab import Lab
-from zoo.paper.outcome import Claim, Outcome, compare, compare_pairs, mean_and_error
+from zoo.paper.outcome import Claim, Outcome, column, compare, compare_pairs, mean_and_error
 from zoo.paper.plots import bars
 
 Rows = list[dict[str, Any]]
@@ -40,8 +40,8 @@ def density_ratio(lab: Lab) -> Outcome:
     claims = [
         compare_pairs(
             f"{dataset}: the density ratio's estimate lies below Monte Carlo's",
-            _values(rows, dataset, "density_ratio_kl"),
-            _values(rows, dataset, "marginal_kl"),
+            column(rows, "density_ratio_kl", dataset=dataset),
+            column(rows, "marginal_kl", dataset=dataset),
             _floor_unit(rows, dataset),
         )
         for dataset in lab.scale.datasets
@@ -57,8 +57,8 @@ def density_models(lab: Lab) -> Outcome:
     claims = [
         compare_pairs(
             f"{dataset}: {model} stays below the theoretical bound, Monte Carlo's value",
-            _values(rows, dataset, model),
-            _values(rows, dataset, "marginal_kl"),
+            column(rows, model, dataset=dataset),
+            column(rows, "marginal_kl", dataset=dataset),
             _floor_unit(rows, dataset),
         )
         for dataset in lab.scale.datasets
@@ -133,12 +133,8 @@ def _measured(lab: Lab, metrics: tuple[str, ...], names: tuple[str, ...]) -> Row
     return rows
 
 
-def _values(rows: Rows, dataset: str, name: str) -> list[float]:
-    return [row[name] for row in rows if row["dataset"] == dataset]
-
-
 def _over_seeds(rows: Rows, dataset: str, name: str) -> tuple[float, float | None]:
-    return mean_and_error(_values(rows, dataset, name))
+    return mean_and_error(column(rows, name, dataset=dataset))
 
 
 def _floor_unit(rows: Rows, dataset: str) -> str:

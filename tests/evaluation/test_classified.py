@@ -201,10 +201,11 @@ def test_guards(classifier, dataset, name):
         measure(name, good, dataset, Settings("test", 1, classifier="fake"))
     with pytest.raises(UsageError, match="fake has no signature 'sample'"):
         measure(name, Subject("fake", {}, "not_available", 5), dataset)
-    for bad in (np.nan, 1.5, -0.5):
+    in_range = r"expected finite numbers in \[0, 1\]"
+    for bad, message in ((np.nan, "images that are not finite"), (1.5, in_range), (-0.5, in_range)):
         images = moved(dataset, 0)
         images[150, 0, 0, 0] = bad
-        with pytest.raises(UsageError, match="expected finite numbers"):
+        with pytest.raises(UsageError, match=message):
             measure(name, subject_of(images), dataset)
 
 

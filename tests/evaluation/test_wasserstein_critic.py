@@ -80,10 +80,23 @@ def test_records_and_their_order():
     assert [r.metric for r in records] == [f"wasserstein_critic{name}" for name in names]
     values = {r.metric.rpartition("_")[2]: r.value for r in records}
     assert values["overfitting"] == pytest.approx(values["test"] - values["train"], abs=1e-9)
-    assert [r.n for r in records] == [4 * 64, 4 * 64, 70, 70, 70, 70]
+    assert [r.n for r in records] == [2 * 64, 2 * 64, 70, 70, 70, 70]
     assert all(r.standard_error > 0 and r.details["steps"] == 4 for r in records)
     (picture,) = (i for i in items if isinstance(i, Picture))
     assert picture.name == "training" and "floor" in picture.caption
+
+
+def test_a_second_model_is_measured_against_the_same_floor(monkeypatch):
+    trained, train = [], Critic.train
+
+    def counted(self, real, fake, steps, name):
+        trained.append(name)
+        return train(self, real, fake, steps, name)
+
+    monkeypatch.setattr(Critic, "train", counted)
+    one, other = (measured(lambda rng, n, v=v: of_value(v, n), seed=7) for v in (0.1, 0.9))
+    assert one[0] == other[0] and one[1] != other[1]
+    assert trained == [f"critic of validation and {of}" for of in ("test", "samples", "samples")]
 
 
 def test_batches_are_repeatable_draws():

@@ -6,7 +6,8 @@ zoo-paper --experiment=all --scale=smoke --output=/tmp/results
 
 Each experiment writes OUTPUT/EXPERIMENT/: pictures (PNG and SVG), the data behind them (CSV) and
 result.json; OUTPUT.md is the page of them all. What is finished is not done again, and trained
-runs are shared between experiments. `all` goes on after a failure and ends with exit code 1.
+runs are shared between experiments. `all` goes on after a failure and ends with exit code 1. After
+SIGTERM (exit code 0) and Ctrl-C the same command goes on where it was.
 """
 
 from __future__ import annotations
@@ -58,10 +59,14 @@ def main(values: flags.FlagValues) -> int:
     if output.exists() and not output.is_dir():
         raise UsageError(f"output={values.output} is a file: expected a folder")
     program.start_tensorflow()
-    from zoo.paper.lab import Lab
+    from zoo.paper.lab import Lab, Stopped
 
     lab = Lab(SCALES[values.scale], Path(values.runs_dir or output / "runs"))
-    failed = [name for name in names if not _run(name, lab, output, alone=len(names) == 1)]
+    try:
+        failed = [name for name in names if not _run(name, lab, output, alone=len(names) == 1)]
+    except Stopped as stopped:
+        print(stopped)
+        return 0
     if failed:
         print(f"zoo-paper: failed: {', '.join(failed)}", file=sys.stderr)
     return FAILED if failed else 0

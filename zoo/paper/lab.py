@@ -15,6 +15,11 @@ from zoo.paper.scales import Scale
 from zoo.run import Run
 
 
+class Stopped(BaseException):
+    """A SIGTERM ended a training before its last step; the same experiment goes on with it. Like
+    KeyboardInterrupt it is no failure of an experiment."""
+
+
 class Lab:
     """Trains runs at one scale and measures them.
 
@@ -56,12 +61,13 @@ class Lab:
 
     def _finished(self, name: str, **settings: Any) -> Run:
         folder = self.runs / self.scale.name / settings["dataset"] / name
-        if (folder / "config.json").exists():
-            run = zoo.load_run(folder)
-            if max(run.checkpoints.steps(), default=0) >= run.config.training.steps:
-                return run
+        if (folder / "config.json").exists() and _is_finished(run := zoo.load_run(folder)):
+            return run
         self._progress(f"training {name} on {settings['dataset']} ...")
-        return zoo.train(folder, **settings)
+        run = zoo.train(folder, **settings)
+        if not _is_finished(run):
+            raise Stopped(f"stopped while training {name}; the same command goes on")
+        return run
 
     def measure(self, run: Run, metric: str, **settings: Any) -> dict[str, dict[str, Any]]:
         """The records of one metric by name, kept in the run folder; `settings` are those of an
@@ -102,3 +108,7 @@ class Lab:
     def subject(self, path: Path) -> Subject:
         """The run at `path` behind its signatures."""
         return Subject.of_run(zoo.load_run(path))
+
+
+def _is_finished(run: Run) -> bool:
+    return max(run.checkpoints.steps(), default=0) >= run.config.training.steps

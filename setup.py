@@ -22,7 +22,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["zoo", "zoo.*", "export", "export.*", "flags", "flags.*"]),
-    package_data={"flags": ["presets/*/*.flags", "sweeps/*.json"]},
+    package_data={"flags": ["presets/*/*.flags"], "zoo.paper": ["sweeps/*.json"]},
     install_requires=[
         "absl-py>=2.1",
         "keras>=3.12,<4",

@@ -1,6 +1,6 @@
 """`zoo-train --sweep`: a grid of settings, one run folder each, whatever becomes of the others.
 
---sweep=latent_sizes                            a grid of flags/sweeps/
+--sweep=latent_sizes                            a grid of zoo/paper/sweeps/
 --sweep=kl_weight=1,4 --sweep=seed=0,1,2        axes of one's own; all are crossed
 --sweep=learning_rate.encoder+decoder=1e-4,5e-4 the rate of some players, one for both here
 
@@ -27,11 +27,10 @@ from absl import flags
 from flags import program
 from zoo.config import RunConfig, parse_learning_rate
 from zoo.errors import UsageError
-from zoo.files import read_json
+from zoo.paper.grids import SWEEPS, grid
 from zoo.run import Run, folder_lock
 from zoo.sweep import FAILED, FINISHED, UNFINISHED, Entry, Sweep
 
-SWEEPS = Path(__file__).parent / "sweeps"
 SOME_FAILED = 1
 LONGEST_NAME = 255  # bytes of a file name
 RATE = "learning_rate"
@@ -48,12 +47,11 @@ class Point:
 
 def define(values: flags.FlagValues) -> None:
     """The flag `--sweep`."""
-    known = ", ".join(sorted(file.stem for file in SWEEPS.glob("*.json")))
     flags.DEFINE_multi_string(
         "sweep",
         [],
-        f"Train a grid of runs in folders below --run_dir: one of {known}; or an axis, as "
-        "latent_size=10,50 or learning_rate.encoder+decoder=1e-4,5e-4. Several are crossed.",
+        f"Train a grid of runs in folders below --run_dir: one of {', '.join(SWEEPS)}; or an axis, "
+        "as latent_size=10,50 or learning_rate.encoder+decoder=1e-4,5e-4. Several are crossed.",
         flag_values=values,
     )
 
@@ -126,13 +124,12 @@ def _axes_of(text: str) -> Iterator[tuple[str, list[Any]]]:
     if equals:
         yield name, [choice for choice in choices.split(",") if choice]
         return
-    file = SWEEPS / f"{text}.json"
-    if not file.is_file():
-        known = ", ".join(sorted(f.stem for f in SWEEPS.glob("*.json")))
+    if text not in SWEEPS:
         raise UsageError(
-            f"sweep={text!r} is not known: expected an axis as latent_size=10,50, or one of {known}"
+            f"sweep={text!r} is not known: expected an axis as latent_size=10,50, or one of "
+            f"{', '.join(SWEEPS)}"
         )
-    yield from read_json(file)["grid"].items()
+    yield from grid(text).items()
 
 
 def _typed(values: flags.FlagValues, name: str, choice: Any) -> Any:

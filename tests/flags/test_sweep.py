@@ -1,6 +1,5 @@
 """Sweeps: what a grid expands to, and one through the program with members that crash."""
 
-import json
 import os
 import signal
 import subprocess
@@ -14,7 +13,8 @@ from absl import flags as absl_flags
 from flags import program, sweep, train
 from tests.flags.test_programs import TINY, call, contents
 from zoo.config import RunConfig
-from zoo.models import resolve
+from zoo.models import MODELS, model_class, resolve
+from zoo.paper import grids
 from zoo.sweep import Entry, Sweep
 
 ROOT = Path(__file__).parents[2]
@@ -92,18 +92,23 @@ SIZES = {
 
 
 def test_every_file_is_listed_above():
-    assert set(SIZES) == {file.stem for file in sweep.SWEEPS.glob("*.json")}
+    assert set(SIZES) == set(grids.SWEEPS)
 
 
 @pytest.mark.parametrize("name", SIZES)
 def test_sweeps_of_the_package(name):
-    content = json.loads((sweep.SWEEPS / f"{name}.json").read_text())
-    assert set(content) == {"about", "models", "grid"} and "Rosca et al. 2018" in content["about"]
-    for model in content["models"]:
+    for model in grids.models(name):
         chosen = settings(f"--preset=color_mnist/{model}", f"--sweep={name}")
         configs = [resolve(RunConfig.create(**point), Shaped()) for point in chosen]
         assert len({str(config) for config in configs}) == SIZES[name]
         assert {config.model.model for config in configs} == {model}
+        if name.startswith("table_3"):
+            assert [config.training.learning_rate for config in configs] == grids.table_3(model)
+
+
+def test_table_3_has_rates_for_every_model():
+    for name in MODELS:
+        assert set(grids.table_3(name)[0]) == set(model_class(name).players)
 
 
 def test_the_table_of_vgh_moves_encoder_and_decoder_together():

@@ -18,6 +18,7 @@ class Scale:
         batch_size: images per step.
         seeds: the run seeds of what is repeated.
         latent_sizes: of the study of many latents.
+        code_critic_units: of the larger code critics there, beside the model's own.
         learning_rates: of the sweep behind the comparison of models, one for all networks; None for
             the grids of Table 3.
         latent_size: of all other models; None for the data set's own.
@@ -35,6 +36,7 @@ class Scale:
     batch_size: int
     seeds: tuple[int, ...]
     latent_sizes: tuple[int, ...]
+    code_critic_units: tuple[int, ...]
     learning_rates: tuple[float, ...] | None
     latent_size: int | None
     samples: int
@@ -60,6 +62,7 @@ SCALES = {
             batch_size=8,
             seeds=(0, 1),
             latent_sizes=(5,),
+            code_critic_units=(10,),
             learning_rates=(1e-3,),
             latent_size=3,
             samples=100,  # the fewest of the Inception Score
@@ -76,6 +79,7 @@ SCALES = {
             batch_size=64,
             seeds=(0, 1, 2),
             latent_sizes=(1000,),
+            code_critic_units=(),  # the 5000 of [P] are 55 million weights
             learning_rates=(2e-4, 5e-4, 1e-3),
             latent_size=None,
             samples=10_000,
@@ -94,6 +98,7 @@ SCALES = {
             batch_size=64,
             seeds=tuple(range(10)),
             latent_sizes=(1000, 10_000),
+            code_critic_units=(5000,),  # [P]
             learning_rates=None,
             latent_size=None,
             samples=100_000,

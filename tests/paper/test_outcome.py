@@ -19,6 +19,7 @@ from zoo.paper.outcome import (
     mean_and_error,
 )
 from zoo.paper.results import LONGEST, markdown_table, write_page
+from zoo.paper.sample_metrics import does_better
 
 
 @pytest.mark.parametrize(
@@ -85,3 +86,14 @@ def test_table_has_every_column_of_every_row():
     assert (
         markdown_table([{"a": 1}, {"b": 0.5}]) == "| a | b |\n| --- | --- |\n| 1 |  |\n|  | 0.5 |\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("metric", "verdict"),
+    [("inception_score", SEEN), ("ms_ssim_diversity", SEEN), ("wasserstein_critic", NOT_SEEN)],
+)
+def test_better_is_less_by_the_critic_and_more_by_the_rest(metric, verdict):
+    values = {"worse": (1.0, 1.1, 0.9), "better": (2.0, 2.1, 1.9)}
+    rows = [{"model": name, metric: v} for name in values for v in values[name]]
+    claim = does_better("b", metric, rows, {"model": "worse"}, {"model": "better"}, "units")
+    assert claim.verdict == verdict and claim.statement == f"b by {metric}"

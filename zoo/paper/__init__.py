@@ -64,19 +64,19 @@ EXPERIMENTS = {
         "zoo.paper.ratio.classifier_sensitivity",
         "Tables 1 and 2",
         "how far the classifier's settings move the density ratio's estimate",
-        _cost(),
+        _cost("19 min"),
     ),
     "bounds": Experiment(
         "zoo.paper.bounds.bounds",
         "Figures 5 and 23",
         "what can be followed in the training of VAE and hybrids",
-        _cost(),
+        _cost("22 min"),
     ),
     "many_latents": Experiment(
         "zoo.paper.many_latents.many_latents",
         "Figures 6, 16 and 17",
         "VAE against AAE with many more latents than needed",
-        _cost(),
+        _cost("33 min"),
     ),
     "comparison": Experiment(
         "zoo.paper.comparison.comparison",
@@ -94,7 +94,7 @@ EXPERIMENTS = {
         "zoo.paper.ratio.density_models",
         "Figure 21",
         "the marginal KL by density models against Monte Carlo",
-        _cost(),
+        _cost("15 min"),
     ),
     "likelihoods": Experiment(
         "zoo.paper.marginal.likelihoods",
@@ -106,7 +106,7 @@ EXPERIMENTS = {
         "zoo.paper.samples.samples",
         "Figures 24 to 26, Appendix M",
         "samples of all models, and reconstructions",
-        _cost(),
+        _cost("16 min"),
     ),
 }
 

@@ -9,10 +9,9 @@ from zoo.figures import panels
 from zoo.models import MODELS
 from zoo.paper.grids import table_3
 from zoo.paper.lab import Lab
-from zoo.paper.outcome import Claim, Outcome, column, compare, mean_and_error
+from zoo.paper.outcome import Outcome, column
+from zoo.paper.sample_metrics import does_better, measure_samples, sample_metrics
 
-# Metric, and whether more is better.
-METRICS = {"wasserstein_critic": False, "ms_ssim_diversity": True, "inception_score": True}
 # What the paper finds: the second does better than the first [P], and where it finds so.
 BETTER = (
     ("vgh", "vgh_plus_plus", "paper"),
@@ -30,42 +29,35 @@ def comparison(lab: Lab) -> Outcome:
     rows: Rows = []
     pictures, claims = {}, []
     for dataset in lab.scale.datasets:
-        classifier = lab.classifier(dataset)
-        metrics = [m for m in METRICS if classifier or m != "inception_score"]
+        metrics = sample_metrics(lab, dataset)
         for model in MODELS:
             for rate in lab.scale.learning_rates or map(_as_text, table_3(model)):
                 run = lab.train(model, dataset, learning_rate=rate)
                 row = {"dataset": dataset, "model": model, "learning_rate": rate}
-                for metric in metrics:
-                    records = lab.measure(run, metric, classifier=classifier)
-                    row |= {name: record["value"] for name, record in records.items()}
-                rows.append(row)
+                rows.append(row | measure_samples(lab, run))
         pictures[f"{dataset}-sweep"] = (
             f"{dataset}: one point per run of the sweep. Lower is better for the critic's "
             "distance, higher for the others; the data's own score in red.",
             _boxes([row for row in rows if row["dataset"] == dataset], metrics),
         )
-        claims += _claims(rows, dataset, metrics)
+        claims += [
+            does_better(
+                f"{dataset}: {better} does better than {worse} ({where})",
+                metric,
+                rows,
+                {"dataset": dataset, "model": worse},
+                {"dataset": dataset, "model": better},
+                "(mean over the sweep)",
+            )
+            for worse, better, where in BETTER
+            for metric in metrics
+        ]
     return Outcome(claims, {"sweep": rows}, pictures)
 
 
 def _as_text(rates: Mapping[str, float]) -> str:
     """Rates by player as `zoo.config.parse_learning_rate` reads them."""
     return ",".join(f"{player}={rate:g}" for player, rate in rates.items())
-
-
-def _claims(rows: Rows, dataset: str, metrics: Sequence[str]) -> list[Claim]:
-    claims = []
-    for worse, better, where in BETTER:
-        for metric in metrics:
-            sides = [
-                mean_and_error(column(rows, metric, dataset=dataset, model=m))
-                for m in (worse, better)
-            ]
-            statement = f"{dataset}: {better} does better than {worse} by {metric} ({where})"
-            sides = sides if METRICS[metric] else sides[::-1]
-            claims.append(compare(statement, *sides, unit="(mean over the sweep)"))
-    return claims
 
 
 def _boxes(rows: Rows, metrics: Sequence[str]) -> Any:

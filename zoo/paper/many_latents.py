@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from zoo.figures import panels
 from zoo.paper.lab import Lab
 from zoo.paper.marginal import samples_and_reconstructions
 from zoo.paper.outcome import Claim, Outcome, column, compare, mean_and_error
+from zoo.paper.sample_metrics import does_better, measure_samples, sample_metrics
 from zoo.run import Run
 
 Rows = list[dict[str, Any]]
@@ -55,27 +56,27 @@ def many_latents(lab: Lab) -> Outcome:
                 figure,
             )
             here = [r for r in rows if (r["dataset"], r["latents"]) == (dataset, size)]
-            claims += _claims(here, f"{dataset}, {size} latents", variants)
+            claims += _claims(
+                here, f"{dataset}, {size} latents", variants, sample_metrics(lab, dataset)
+            )
     return Outcome(claims, {"dimensions": rows}, pictures)
 
 
-def _claims(rows: Rows, where: str, variants: Iterable[str]) -> Iterator[Claim]:
-    def measured(variant: str, name: str) -> tuple[float, float | None]:
-        return mean_and_error(column(rows, name, model=variant))
-
-    yield compare(
-        f"{where}: the VAE's posterior means are sparse, the AAE's dense",
-        measured("vae", "share_in_use"),
-        measured("aae", "share_in_use"),
-        "(share of dimensions in use)",
-    )
+def _claims(
+    rows: Rows, where: str, variants: Iterable[str], metrics: Sequence[str]
+) -> Iterator[Claim]:
+    shares = (mean_and_error(column(rows, "share_in_use", model=m)) for m in ("vae", "aae"))
+    statement = f"{where}: the VAE's posterior means are sparse, the AAE's dense"
+    yield compare(statement, *shares, unit="(share of dimensions in use)")
     for variant in variants:
-        if variant != "vae":
-            yield compare(
-                f"{where}: the AAE struggles, samples of {variant} are worse than those of the VAE",
-                measured("vae", "wasserstein_critic"),
-                measured(variant, "wasserstein_critic"),
-                "(gap of the independent Wasserstein critic, less is better)",
+        for metric in metrics if variant != "vae" else ():
+            yield does_better(
+                f"{where}: the AAE struggles, the VAE's samples are better than those of {variant}",
+                metric,
+                rows,
+                {"model": variant},
+                {"model": "vae"},
+                "(mean over seeds)",
             )
 
 
@@ -83,10 +84,9 @@ def _spread(lab: Lab, run: Run) -> tuple[np.ndarray, dict[str, Any]]:
     subject = lab.subject(run.path)
     encodings = encode_dataset(subject, run.dataset, cache=subject.cache)
     units = active_units(encodings.mean)
-    critic = lab.measure(run, "wasserstein_critic")
     return np.sqrt(units.variances), {
         "active_units": units.count,
         "share_in_use": units.count / len(units.variances),
         "mean_posterior_stddev": float(encodings.stddev.mean()),
-        "wasserstein_critic": critic["wasserstein_critic"]["value"],
+        **measure_samples(lab, run),
     }

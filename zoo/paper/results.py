@@ -18,8 +18,8 @@ The experiments of "Distribution Matching in Variational Inference" (Rosca et al
 A claim counts as *seen* or *not seen* where the difference that it speaks of exceeds two standard
 errors, over repeats where there are repeats; else it is *not decidable at this scale*. A marginal
 KL stands beside its floor, `average KL - log N`, below which its estimate cannot fall. Times are
-elapsed, on two CPU cores that did other work too; a run that several experiments share counts where
-it came first.
+those of the command's last call, on two CPU cores that did other work too: what it found trained or
+measured is not in them.
 """
 
 

@@ -23,7 +23,8 @@ class Experiment:
         function: its dotted path, a function of a `zoo.paper.lab.Lab`.
         items: the figures and tables that it stands for.
         shows: what is seen there.
-        cost: how long it takes on two CPU cores, by scale; shared runs count where they come first.
+        cost: how long it took on one core of two or on both, by scale; shared runs count where they
+            came first.
     """
 
     function: str
@@ -37,7 +38,7 @@ class Experiment:
         return getattr(importlib.import_module(module), name)
 
 
-def _cost(small: str = "not run yet") -> dict[str, str]:
+def _cost(small: str) -> dict[str, str]:
     return {"smoke": "seconds", "small": small, "paper": "not run yet"}
 
 
@@ -82,7 +83,7 @@ EXPERIMENTS = {
         "zoo.paper.comparison.comparison",
         "Figures 8 and 9",
         "all models over a sweep, by metrics of their samples",
-        _cost(),
+        _cost("2 h 15 min"),
     ),
     "synthetic": Experiment(
         "zoo.paper.synthetic.synthetic",

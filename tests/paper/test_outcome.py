@@ -64,7 +64,8 @@ def test_an_outcome_leaves_files_and_a_page(tmp_path):
     assert read_json(folder / "result.json")["prose"] == "The sky is blue: seen (3 of 4)."
     page = write_page(tmp_path / "results").read_text()
     assert "| The sky is blue | Figure 22 | **seen** | 3 of 4 |" in page
-    assert "| sky | 1.235 |  |" in page and "1.5 min" in page
+    assert "| sky | 1.235 |  |" in page
+    assert "Scale `smoke`, seconds in all, the last call 1.5 min: `zoo-paper`" in page
     assert "![A curve.](results/likelihoods/curve.png)" in page
 
 

@@ -18,8 +18,8 @@ The experiments of "Distribution Matching in Variational Inference" (Rosca et al
 A claim counts as *seen* or *not seen* where the difference that it speaks of exceeds two standard
 errors, over repeats where there are repeats; else it is *not decidable at this scale*. A marginal
 KL stands beside its floor, `average KL - log N`, below which its estimate cannot fall. Times are
-those of the command's last call, on two CPU cores that did other work too: what it found trained or
-measured is not in them.
+elapsed, on one core of two or on both, with other work beside; what the last call of a command
+found trained or measured is not in its time.
 """
 
 
@@ -34,7 +34,7 @@ def write_page(folder: Path) -> Path:
     for name, result in results.items():
         parts += [
             f"## {result['items']}: {result['shows']}\n",
-            _facts(result),
+            _facts(EXPERIMENTS[name].cost[result["scale"]], result),
             result["prose"] + "\n",
         ]
         for table, rows in result["tables"].items():
@@ -63,8 +63,9 @@ def _claims(results: Mapping[str, Mapping[str, Any]]) -> str:
     return markdown_table(rows) if rows else "No experiment has been run yet.\n"
 
 
-def _facts(result: Mapping[str, Any]) -> str:
-    return f"Scale `{result['scale']}`, {result['seconds'] / 60:.1f} min: `{result['command']}`\n"
+def _facts(cost: str, result: Mapping[str, Any]) -> str:
+    last = f"the last call {result['seconds'] / 60:.1f} min"
+    return f"Scale `{result['scale']}`, {cost} in all, {last}: `{result['command']}`\n"
 
 
 def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:

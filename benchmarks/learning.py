@@ -51,7 +51,7 @@ def main() -> None:
         print(name, flush=True)
         settings = {"model": name, **SETTINGS, **VARIANTS[name]}
         runs[name] = zoo.train(arguments.runs / name, **settings)
-        if max(runs[name].checkpoints.steps(), default=0) < SETTINGS["steps"]:
+        if not runs[name].is_finished:
             raise SystemExit(f"{name} was stopped; the same command goes on")
         draw(Subject.of_run(runs[name]), runs[name], DOCS / "learning" / f"{name}.png")
     if not arguments.only:

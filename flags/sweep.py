@@ -199,7 +199,7 @@ def _is_finished(folder: Path, config: RunConfig) -> bool:
     differences = run.config.differences(config)
     if differences:
         raise UsageError(f"{folder} holds another run: {'; '.join(differences)}")
-    return max(run.checkpoints.steps(), default=0) >= config.training.steps
+    return run.checkpoints.newest() >= config.training.steps
 
 
 def _train(point: Point, sweep: Sweep) -> bool:
@@ -214,9 +214,7 @@ def _train(point: Point, sweep: Sweep) -> bool:
     elif code > 0:
         state, message = FAILED, line
     elif code == 0 and not stopped:
-        run = Run.open(folder)
-        steps = max(run.checkpoints.steps(), default=0)
-        state = FINISHED if steps >= run.config.training.steps else UNFINISHED
+        state = FINISHED if Run.open(folder).is_finished else UNFINISHED
     sweep.note({point.folder: Entry(point.swept, state, message)})
     return not stopped
 

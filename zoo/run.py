@@ -142,6 +142,11 @@ class Run:
 
         return CheckpointStore(self.path / "checkpoints")
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether it has a checkpoint of its last step."""
+        return self.checkpoints.newest() >= self.config.training.steps
+
     @functools.cached_property
     def model(self) -> Any:
         """The model with the weights of the newest sound checkpoint.

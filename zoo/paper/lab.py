@@ -61,11 +61,11 @@ class Lab:
 
     def _finished(self, name: str, **settings: Any) -> Run:
         folder = self.runs / self.scale.name / settings["dataset"] / name
-        if (folder / "config.json").exists() and _is_finished(run := zoo.load_run(folder)):
+        if (folder / "config.json").exists() and (run := zoo.load_run(folder)).is_finished:
             return run
         self._progress(f"training {name} on {settings['dataset']} ...")
         run = zoo.train(folder, **settings)
-        if not _is_finished(run):
+        if not run.is_finished:
             raise Stopped(f"stopped while training {name}; the same command goes on")
         return run
 
@@ -108,7 +108,3 @@ class Lab:
     def subject(self, path: Path) -> Subject:
         """The run at `path` behind its signatures."""
         return Subject.of_run(zoo.load_run(path))
-
-
-def _is_finished(run: Run) -> bool:
-    return max(run.checkpoints.steps(), default=0) >= run.config.training.steps

@@ -36,6 +36,10 @@ class CheckpointStore:
         names = [f.name.removeprefix("step-") for f in self._folder.glob("step-*")]
         return sorted(int(name) for name in names if name.isdecimal())
 
+    def newest(self) -> int:
+        """The step of the newest checkpoint; 0 where there is none."""
+        return max(self.steps(), default=0)
+
     def save(self, model: Any) -> None:
         """Writes the model's current state, unless it is there, and drops the oldest beyond
         `KEEP`."""

@@ -25,15 +25,14 @@ from urllib.parse import quote
 from absl import flags
 
 from flags import program
-from zoo.config import RunConfig, parse_learning_rate
+from zoo.config import RunConfig
 from zoo.errors import UsageError
-from zoo.paper.grids import SWEEPS, grid
+from zoo.paper.grids import SWEEPS, read
 from zoo.run import Run, folder_lock
-from zoo.sweep import FAILED, FINISHED, UNFINISHED, Entry, Sweep
+from zoo.sweep import FAILED, FINISHED, RATE, UNFINISHED, Entry, Sweep, as_settings
 
 SOME_FAILED = 1
 LONGEST_NAME = 255  # bytes of a file name
-RATE = "learning_rate"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +113,7 @@ def expand(values: flags.FlagValues) -> list[Point]:
         folder = quote(",".join(f"{k}={_text(v)}" for k, v in swept.items()), safe="=,+")
         if len(folder) > LONGEST_NAME:
             raise UsageError(f"the sweep's folder name {folder} is too long: expected fewer axes")
-        points.append(Point(folder, swept, given | _as_settings(given, swept)))
+        points.append(Point(folder, swept, given | as_settings(swept, given)))
     return points
 
 
@@ -129,7 +128,7 @@ def _axes_of(text: str) -> Iterator[tuple[str, list[Any]]]:
             f"sweep={text!r} is not known: expected an axis as latent_size=10,50, or one of "
             f"{', '.join(SWEEPS)}"
         )
-    yield from grid(text).items()
+    yield from read(text)["grid"].items()
 
 
 def _typed(values: flags.FlagValues, name: str, choice: Any) -> Any:
@@ -143,18 +142,6 @@ def _typed(values: flags.FlagValues, name: str, choice: Any) -> Any:
         return float(choice) if setting == RATE else values[setting].parser.parse(choice)
     except (ValueError, TypeError) as error:
         raise UsageError(f"sweep: {name}={choice!r} is not accepted: {error}") from None
-
-
-def _as_settings(given: dict[str, Any], swept: dict[str, Any]) -> dict[str, Any]:
-    """A point as settings: the rates of single players joined into one `learning_rate`."""
-    chosen = {name: value for name, value in swept.items() if name.partition(".")[0] != RATE}
-    rates = parse_learning_rate(swept.get(RATE, given.get(RATE, {})))
-    for name, value in swept.items():
-        if "." in name:
-            rates |= dict.fromkeys(name.partition(".")[2].split("+"), value)
-    if rates:
-        chosen[RATE] = ",".join(f"{player}={rate!r}" for player, rate in rates.items())
-    return chosen
 
 
 def _text(value: Any) -> str:

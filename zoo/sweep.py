@@ -7,14 +7,16 @@ sweep_dir/sweep.json     which settings lie in which folder, and how far each ha
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from zoo.config import parse_learning_rate
 from zoo.errors import UsageError
 from zoo.files import read_json, write_json
 from zoo.run import Run
 
+RATE = "learning_rate"
 FINISHED, FAILED, UNFINISHED = "finished", "failed", "unfinished"
 
 
@@ -72,3 +74,16 @@ class Sweep:
         for folder, entry in self.entries.items():
             if entry.state == FINISHED:
                 yield entry, Run.open(self.path / folder)
+
+
+def as_settings(swept: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """A point of a grid as settings: rates of single players, as `learning_rate.encoder+decoder` of
+    two, joined into one `learning_rate`; those of `given` stay where the point has none."""
+    chosen = {name: value for name, value in swept.items() if name.partition(".")[0] != RATE}
+    rates = parse_learning_rate(swept.get(RATE, given.get(RATE, {})))
+    for name, value in swept.items():
+        if "." in name:
+            rates |= dict.fromkeys(name.partition(".")[2].split("+"), value)
+    if rates:
+        chosen[RATE] = ",".join(f"{player}={rate!r}" for player, rate in rates.items())
+    return chosen

@@ -12,7 +12,7 @@ from absl import flags as absl_flags
 
 from flags import program, sweep, train
 from tests.flags.test_programs import TINY, call, contents
-from zoo.config import RunConfig
+from zoo.config import RunConfig, parse_learning_rate
 from zoo.models import MODELS, model_class, resolve
 from zoo.paper import grids
 from zoo.sweep import Entry, Sweep
@@ -97,18 +97,22 @@ def test_every_file_is_listed_above():
 
 @pytest.mark.parametrize("name", SIZES)
 def test_sweeps_of_the_package(name):
-    for model in grids.models(name):
+    content = grids.read(name)
+    assert set(content) == {"about", "models", "grid"} and "Rosca et al. 2018" in content["about"]
+    for model in content["models"]:
         chosen = settings(f"--preset=color_mnist/{model}", f"--sweep={name}")
         configs = [resolve(RunConfig.create(**point), Shaped()) for point in chosen]
         assert len({str(config) for config in configs}) == SIZES[name]
         assert {config.model.model for config in configs} == {model}
         if name.startswith("table_3"):
-            assert [config.training.learning_rate for config in configs] == grids.table_3(model)
+            rates = list(map(parse_learning_rate, grids.table_3(model)))
+            assert [config.training.learning_rate for config in configs] == rates
 
 
 def test_table_3_has_rates_for_every_model():
     for name in MODELS:
-        assert set(grids.table_3(name)[0]) == set(model_class(name).players)
+        rates = parse_learning_rate(grids.table_3(name)[0])
+        assert set(rates) == set(model_class(name).players)
 
 
 def test_the_table_of_vgh_moves_encoder_and_decoder_together():

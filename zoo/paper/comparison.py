@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from zoo.figures import panels
@@ -31,7 +31,7 @@ def comparison(lab: Lab) -> Outcome:
     for dataset in lab.scale.datasets:
         metrics = sample_metrics(lab, dataset)
         for model in MODELS:
-            for rate in lab.scale.learning_rates or map(_as_text, table_3(model)):
+            for rate in lab.scale.learning_rates or table_3(model):
                 run = lab.train(model, dataset, learning_rate=rate)
                 row = {"dataset": dataset, "model": model, "learning_rate": rate}
                 rows.append(row | measure_samples(lab, run))
@@ -53,11 +53,6 @@ def comparison(lab: Lab) -> Outcome:
             for metric in metrics
         ]
     return Outcome(claims, {"sweep": rows}, pictures)
-
-
-def _as_text(rates: Mapping[str, float]) -> str:
-    """Rates by player as `zoo.config.parse_learning_rate` reads them."""
-    return ",".join(f"{player}={rate:g}" for player, rate in rates.items())
 
 
 def _boxes(rows: Rows, metrics: Sequence[str]) -> Any:

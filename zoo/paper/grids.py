@@ -3,34 +3,26 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from zoo.files import read_json
+from zoo.sweep import RATE, as_settings
 
 _FOLDER = Path(__file__).parent / "sweeps"
 SWEEPS = tuple(sorted(file.stem for file in _FOLDER.glob("*.json")))
 
 
-def grid(name: str) -> Mapping[str, Sequence[Any]]:
-    """The axes of a grid of `SWEEPS`: settings and their values. `learning_rate.encoder+decoder`
-    stands for one rate of both players."""
-    return read_json(_FOLDER / f"{name}.json")["grid"]
+def read(name: str) -> Mapping[str, Any]:
+    """One of `SWEEPS`: what it is `about`, its `models`, and its `grid`, values by axis."""
+    return read_json(_FOLDER / f"{name}.json")
 
 
-def models(name: str) -> Sequence[str]:
-    """The models that a grid of `SWEEPS` is for."""
-    return read_json(_FOLDER / f"{name}.json")["models"]
-
-
-def table_3(model: str) -> list[dict[str, float]]:
-    """The learning rates that Table 3 has for a model, by player: the structure is the paper's, the
-    values are chosen (paper.md section 4)."""
-    (name,) = (n for n in SWEEPS if n.startswith("table_3") and model in models(n))
-    axes = grid(name)
-    players = [axis.partition(".")[2].split("+") for axis in axes]
-    return [
-        {player: rate for names, rate in zip(players, rates, strict=True) for player in names}
-        for rates in itertools.product(*axes.values())
-    ]
+def table_3(model: str) -> list[str]:
+    """The learning rates that Table 3 has for a model, as `--learning_rate` takes them: the
+    structure is the paper's, the values are chosen (paper.md section 4)."""
+    tables = (read(name) for name in SWEEPS if name.startswith("table_3"))
+    (grid,) = (table["grid"] for table in tables if model in table["models"])
+    points = (dict(zip(grid, rates, strict=True)) for rates in itertools.product(*grid.values()))
+    return [as_settings(point, {})[RATE] for point in points]

@@ -43,10 +43,10 @@ def main() -> None:
     for family, spec in SPECIFICATIONS.items():
         print(f"{family}: the step, ms (median of {REPEATS})\n")
         show(medians(steps(spec)))
-        calls = {name: call for name, call, _ in layers(spec)}
-        times = medians(calls)
+        parts = list(layers(spec))
+        times = medians({name: call for name, call, _ in parts})
         rate = seconds_of_product(1.0)
-        floors = {name: 1e3 * rate * operations for name, _, operations in layers(spec)}
+        floors = {name: 1e3 * rate * operations for name, _, operations in parts}
         print(f"\n{family}: the parts, ms, and in brackets at the rate of a matrix product\n")
         show({f"{name} ({floors[name]:.2f})": time for name, time in times.items()})
         print(f"sum: {sum(times.values()):.1f} ({sum(floors.values()):.1f})\n")

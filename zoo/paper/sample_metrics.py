@@ -19,15 +19,16 @@ _MORE_IS_BETTER = {
 
 def sample_metrics(lab: Lab, dataset: str) -> list[str]:
     """Those that apply to a data set: the Inception Score needs classes."""
-    return [m for m in _MORE_IS_BETTER if m != "inception_score" or lab.classifier(dataset)]
+    has_classes = dataset in lab.scale.classifiers
+    return [m for m in _MORE_IS_BETTER if m != "inception_score" or has_classes]
 
 
 def measure_samples(lab: Lab, run: Run) -> dict[str, float]:
     """What these metrics record of a run's samples and of the data, by record."""
     dataset = run.config.data.dataset
-    values = {}
+    classifier, values = lab.classifier(dataset), {}
     for metric in sample_metrics(lab, dataset):
-        records = lab.measure(run, metric, classifier=lab.classifier(dataset))
+        records = lab.measure(run, metric, classifier=classifier)
         values |= {name: record["value"] for name, record in records.items()}
     return values
 

@@ -32,10 +32,10 @@ demo: $(INSTALLED)
 	$(BIN)/zoo-report --run_dir=$(DEMO)/vae
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist load -m 'not slow and not clients'
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not slow and not clients'
 
 test-slow: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2 --dist load -m slow
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow
 
 # Foreign runtimes, and a C program: one process, so that each export is made once.
 test-clients: $(CLIENTS)

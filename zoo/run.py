@@ -138,7 +138,7 @@ class Run:
     @functools.cached_property
     def checkpoints(self) -> Any:
         """The store of its checkpoints."""
-        from zoo.training.checkpoints import CheckpointStore
+        from zoo.checkpoints import CheckpointStore
 
         return CheckpointStore(self.path / "checkpoints")
 

@@ -2,11 +2,13 @@
 
 import numpy as np
 
-from tests.models.variants import TINY, tiny_model
+from tests.models.training import trained
+from tests.models.variants import TINY
 from zoo.config import RunConfig
 from zoo.run import Run
 
 ROWS = 5
+STEPS = 3
 rng = np.random.default_rng(0)
 INPUTS = {
     "images": (rng.integers(0, 256, (ROWS, 28, 28, 3)) / 255).astype(np.float32),
@@ -47,22 +49,14 @@ GUARDS = {
 }
 
 
-def make_run(folder, variant, steps=7):
-    """A run folder with one checkpoint of weights so large that every output shows them."""
+def trained_run(folder, variant):
+    """A run folder with the one checkpoint of a trained model, and that model itself."""
     run = Run.create_or_resume(folder, RunConfig.create(**TINY, **variant), "none", (28, 28, 3))
-    model = tiny_model(variant, seed=3)
-    model.step.assign(steps)
-    rng = np.random.default_rng(0)
-    for variable in [v for p in model.players for v in getattr(model, p).weights]:
-        values = rng.standard_normal(variable.shape)
-        if "variance" in variable.name:
-            values = np.exp(values)
-        elif "kernel" in variable.name:
-            # Activations keep their size, but for the flow, which would grow exponentially.
-            gain = 0.5 if "coupling" in variable.path else 1.5
-            values *= gain / np.sqrt(np.prod(variable.shape[:-1]))
-        else:
-            values *= 0.4
-        variable.assign(values)
+    model = trained(variant, STEPS)
     run.checkpoints.save(model)
-    return Run.open(folder)
+    return Run.open(folder), model
+
+
+def make_run(folder, variant):
+    """The folder of `trained_run` alone."""
+    return trained_run(folder, variant)[0]

@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -11,79 +13,109 @@ import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
 from export.saved_model import export_saved_model
-from tests.export.runs import GUARDS, INPUTS, ROWS, make_run
+from tests.export.runs import GUARDS, INPUTS, ROWS, STEPS, make_run, trained_run
 from tests.models.variants import VARIANTS, variant_id
 from zoo.errors import UsageError
 from zoo.evaluation.subjects import Subject
 from zoo.signatures import signature_functions
+from zoo.state import OPTIMIZER
+
+pytestmark = pytest.mark.xdist_group("exports of all models")
+
+
+class Exported(NamedTuple):
+    """What was made of one variant, and what other processes got from it."""
+
+    model: Any  # as it was trained
+    run: Any
+    version: Path
+    served: dict  # outputs of the SavedModel, by a process that has TensorFlow alone
+    loaded: dict  # state and outputs of the run and of the .keras file, by one that trained none
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory):
-    """For each variant: its run, its version folder, and what the clean process got from it."""
+def exports(tmp_path_factory):
+    """By name of the variant."""
     root = tmp_path_factory.mktemp("export")
-    runs, folders = {}, {}
+    np.savez(root / "inputs.npz", **INPUTS)
+    models, runs, versions = {}, {}, {}
     for variant in VARIANTS:
         name = variant_id(variant)
-        runs[name] = make_run(root / "runs" / name, variant)
-        folders[name] = export_saved_model(runs[name], root / "served", name)
-    np.savez(root / "inputs.npz", **INPUTS)
-    client = os.path.join(os.path.dirname(__file__), "clean_client.py")
+        runs[name], models[name] = trained_run(root / name / "run", variant)
+        models[name].save(root / name / "model.keras")
+        versions[name] = export_saved_model(runs[name], root / "served", name)
+    here = Path(__file__).parent
+    client = ["-I", here / "clean_client.py", root / "inputs.npz", *versions.values()]
+    reader = ["-m", "tests.export.clean_reader", root / "inputs.npz", *(root / n for n in runs)]
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    subprocess.run(
-        [sys.executable, "-I", client, root / "inputs.npz", *folders.values()],
-        check=True,
-        cwd=root,
-        env=environment,
-    )
-    outputs = {name: dict(np.load(f.parent / "outputs.npz")) for name, f in folders.items()}
-    return runs, folders, outputs
+    subprocess.run([sys.executable, *client], check=True, cwd=root, env=environment)
+    subprocess.run([sys.executable, *reader], check=True, cwd=here.parents[1])
+    return {
+        name: Exported(
+            models[name],
+            run,
+            versions[name],
+            dict(np.load(versions[name].parent / "outputs.npz")),
+            {kind: dict(np.load(root / name / f"{kind}.npz")) for kind in ("run", "keras")},
+        )
+        for name, run in runs.items()
+    }
 
 
-every_variant = pytest.mark.parametrize("name", [variant_id(v) for v in VARIANTS])
+@pytest.fixture(params=[variant_id(v) for v in VARIANTS])
+def exported(exports, request):
+    """Each variant in turn."""
+    return exports[request.param]
 
 
-@every_variant
-def test_clean_process_gives_the_same_results(exported, name):
-    runs, _, outputs = exported
-    functions = signature_functions(runs[name].model)
-    functions["serving_default"] = functions["decode"]
-    assert {key.split("/")[0] for key in outputs[name]} == set(functions)
-    for signature, function in functions.items():
-        spec = function.get_concrete_function().structured_input_signature[0]
-        feed = [tf.constant(INPUTS[s.name]) for s in spec]
-        for key, values in function(*feed).items():
-            seen = outputs[name][f"{signature}/{key}/{ROWS}"]
-            assert values.dtype == tf.float32 and len(values) == ROWS
-            np.testing.assert_array_equal(values, seen, err_msg=f"{signature} {key}")
+def test_every_loader_gives_back_what_was_trained(exported):
+    functions = signature_functions(exported.model)
+    outputs = {
+        f"{name}:{key}": values.numpy()
+        for name, function in functions.items()
+        for key, values in function(*feed_of(function)).items()
+    }
+    state = exported.model.state.items()
+    weights = {n: v.numpy() for n, v in state if not n.startswith(OPTIMIZER)}
+    assert exported.loaded["run"].keys() == weights.keys() | outputs.keys()
+    assert exported.loaded["keras"].keys() > weights.keys()
+    for kind, found in exported.loaded.items():
+        for name, values in found.items():
+            expected = (weights | outputs)[name]
+            np.testing.assert_array_equal(values, expected, err_msg=f"{kind} {name}")
+    assert {key.split("/")[0] for key in exported.served} == {*functions, "serving_default"}
+    for name, values in outputs.items():
+        signature, key = name.split(":")
+        served = exported.served[f"{signature}/{key}/{ROWS}"]
+        assert values.dtype == np.float32 and len(values) == ROWS
+        np.testing.assert_array_equal(served, values, err_msg=f"SavedModel {name}")
+        if signature == "decode":
+            default = exported.served[f"serving_default/{key}/{ROWS}"]
+            np.testing.assert_array_equal(default, values)
 
 
-@every_variant
-def test_rows_are_independent_and_any_batch_size_works(exported, name):
-    _, _, outputs = exported
-    for key, values in outputs[name].items():
+def feed_of(function):
+    return [tf.constant(INPUTS[spec.name]) for spec in function.input_signature]
+
+
+def test_rows_are_independent_and_any_batch_size_works(exported):
+    outputs = exported.served
+    for key, values in outputs.items():
         signature, output, rows = key.split("/")
-        whole = outputs[name][f"{signature}/{output}/{ROWS}"]
+        whole = outputs[f"{signature}/{output}/{ROWS}"]
         np.testing.assert_allclose(values, whole[: int(rows)], rtol=2e-6, atol=2e-6, err_msg=key)
 
 
-@every_variant
-def test_equal_seeds_give_equal_rows(exported, name):
-    images = outputs_of(exported, name, "sample/images")
+def test_equal_seeds_give_equal_rows(exported):
+    images = exported.served[f"sample/images/{ROWS}"]
     np.testing.assert_array_equal(images[2], images[3])
     assert not np.array_equal(images[0], images[1])
 
 
-def outputs_of(exported, name, key):
-    return exported[2][name][f"{key}/{ROWS}"]
-
-
-@every_variant
-def test_weights_are_stored_once(exported, name):
-    _, folders, _ = exported
-    reader = tf.train.load_checkpoint(str(folders[name] / "variables" / "variables"))
+def test_weights_are_stored_once(exported):
+    reader = tf.train.load_checkpoint(str(exported.version / "variables" / "variables"))
     sizes = [np.prod(shape) for key, shape in reader.get_variable_to_shape_map().items()]
-    run = exported[0][name]
+    run = exported.run
     served = {"encoder", "decoder"} & set(run.model.players)
     if "elbo" in run.model.available_signatures and run.model.bound_status == "ratio_estimate":
         served |= {"code_critic", "joint_critic"} & set(run.model.players)
@@ -91,53 +123,45 @@ def test_weights_are_stored_once(exported, name):
     assert sum(sizes) <= weights + 50  # and TensorFlow's own bookkeeping
 
 
-@every_variant
-def test_nothing_is_xla_compiled(exported, name):
-    _, folders, _ = exported
+def test_nothing_is_xla_compiled(exported):
     from tensorflow.core.protobuf import saved_model_pb2
 
     proto = saved_model_pb2.SavedModel()
-    proto.ParseFromString((folders[name] / "saved_model.pb").read_bytes())
+    proto.ParseFromString((exported.version / "saved_model.pb").read_bytes())
     functions = proto.meta_graphs[0].graph_def.library.function
     assert functions
     assert not any(f.attr["_XlaMustCompile"].b for f in functions)
 
 
-@every_variant
-def test_model_card(exported, name):
-    runs, folders, _ = exported
-    card = json.loads((folders[name] / "assets" / "model_card.json").read_text())
-    assert card["step"] == 7
-    assert card["bound_status"] == runs[name].model.bound_status
-    assert set(card["signatures"]) == set(runs[name].model.available_signatures)
+def test_model_card(exported):
+    card = json.loads((exported.version / "assets" / "model_card.json").read_text())
+    assert card["step"] == STEPS
+    assert card["bound_status"] == exported.run.model.bound_status
+    assert set(card["signatures"]) == set(exported.run.model.available_signatures)
     assert card["signatures"]["decode"]["inputs"] == {"z": {"dtype": "float32", "shape": ["N", 3]}}
-    assert card["config"] == runs[name].config.to_json()
+    assert card["config"] == exported.run.config.to_json()
     assert "tensorflow" in card["versions"]
 
 
-@every_variant
-def test_warm_up_requests_run(exported, name):
-    _, folders, _ = exported
-    file = folders[name] / "assets.extra" / "tf_serving_warmup_requests"
-    signatures = tf.saved_model.load(str(folders[name])).signatures
+def test_warm_up_requests_run(exported):
+    file = exported.version / "assets.extra" / "tf_serving_warmup_requests"
+    signatures = tf.saved_model.load(str(exported.version)).signatures
     seen = set()
     for raw in tf.data.TFRecordDataset(str(file)):
         request = prediction_log_pb2.PredictionLog.FromString(raw.numpy()).predict_log.request
-        assert request.model_spec.name == name
+        assert request.model_spec.name == exported.version.parent.name
         function = signatures[request.model_spec.signature_name]
         function(**{k: tf.constant(tf.make_ndarray(v)) for k, v in request.inputs.items()})
         seen.add(request.model_spec.signature_name)
     assert seen == set(signatures) - {"serving_default"}
 
 
-@every_variant
-def test_subject_of_a_saved_model_measures_the_same(exported, name):
-    runs, folders, _ = exported
-    subjects = Subject.of_run(runs[name]), Subject.of_saved_model(folders[name])
+def test_subject_of_a_saved_model_measures_the_same(exported):
+    subjects = Subject.of_run(exported.run), Subject.of_saved_model(exported.version)
     assert subjects[0].image_shape == subjects[1].image_shape == (28, 28, 3)
     assert subjects[0].latent_size == subjects[1].latent_size == 3
     assert subjects[0].bound_status == subjects[1].bound_status
-    assert subjects[0].step == subjects[1].step == 7
+    assert subjects[0].step == subjects[1].step == STEPS
     one, other = (s.all("sample", seed=1, count=4) for s in subjects)
     np.testing.assert_array_equal(one["images"], other["images"])
 
@@ -146,8 +170,8 @@ VAE = {"model": "vae"}
 
 
 @pytest.fixture(scope="module")
-def loaded(exported):
-    return tf.saved_model.load(str(exported[1][variant_id(VAE)]))
+def loaded(exports):
+    return tf.saved_model.load(str(exports[variant_id(VAE)].version))
 
 
 @pytest.mark.parametrize("case", GUARDS)

@@ -14,7 +14,7 @@ import pytest
 import zoo
 from tests.flags.disks import disk, fill
 from tests.flags.processes import PATIENCE, ROOT, TINY, Program, call
-from tests.training.test_checkpoints import damage_flip, damage_truncate
+from tests.test_checkpoints import damage_flip, damage_truncate
 
 pytestmark = pytest.mark.slow
 
@@ -123,7 +123,7 @@ def test_killed_before_the_first_step(tmp_path):
 @pytest.mark.parametrize("damage", [damage_truncate, damage_flip])
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, straight, damage):
     folder = shutil.copytree(straight("vae"), tmp_path / "run")
-    damage(folder / "checkpoints" / f"step-{STEPS:08d}" / "state.data-00000-of-00001")
+    damage(folder / "checkpoints" / f"step-{STEPS:08d}" / "state.npz")
     err = ends_well(folder)
     warning = f"step-{STEPS:08d} is damaged, step {STEPS - 2} takes its place"
     assert err.count("is damaged") == 1 and warning in err
@@ -132,7 +132,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, straight, d
 
 def test_all_checkpoints_damaged(tmp_path, straight):
     folder = shutil.copytree(straight("vae"), tmp_path / "run")
-    for file in folder.glob("checkpoints/*/state.index"):
+    for file in folder.glob("checkpoints/*/state.npz"):
         damage_truncate(file)
     code, out, err = call("train", *arguments(folder))
     assert code == 2 and out == "" and err.count("\n") == 1 and "all 3 are damaged" in err

@@ -8,15 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.models.training import BATCH, IMAGES, RATE, batch, compiled, train
 from tests.models.variants import TRAINED, VARIANTS, tiny_model, variant_id
+from zoo.checkpoints import CheckpointStore
 from zoo.noise import row_noise, step_noise
-from zoo.training.checkpoints import CheckpointStore
 from zoo.training.strategy import make_strategy
-
-BATCH = 8
-RATE = 1e-3
-IMAGES = np.random.default_rng(0).random((6, BATCH, 28, 28, 3), np.float32)
-LABELS = tf.range(BATCH, dtype=tf.int64)
 
 every_generative_variant = pytest.mark.parametrize("variant", VARIANTS, ids=variant_id)
 every_variant = pytest.mark.parametrize("variant", TRAINED, ids=variant_id)
@@ -28,34 +24,9 @@ models_then_options = pytest.mark.parametrize(
 )
 
 
-def compiled(variant, rates=None, **kwargs):
-    model = tiny_model(variant, **kwargs)
-    # From N(0, 0.02) at this width signals vanish below rounding, which Adam would blow up.
-    for variable in model.trainable_variables:
-        if "kernel" in variable.name:
-            variable.assign(7 * variable)
-    model.compile(rates or {"all": RATE}, seed=1)
-    return model
-
-
-def batch(model, step):
-    images = tf.constant(IMAGES[step % len(IMAGES)])
-    if model.needs_labels:
-        return images, LABELS
-    return tf.stack([images] * model.passes, axis=1) if model.passes > 1 else images
-
-
 def first_pass(model):
     images = batch(model, 0)
     return images[:, 0] if model.passes > 1 else images
-
-
-def train(model, steps, step_function=None):
-    """Trains from the model's own step for `steps` and returns the last metrics."""
-    first = int(model.step.numpy())
-    for step in range(first, first + steps):
-        logs = (step_function or model.train_step)(batch(model, step))
-    return {name: float(value) for name, value in logs.items()}
 
 
 def weights(model):

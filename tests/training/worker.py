@@ -24,5 +24,5 @@ for run_dir, settings in runs:
     except UsageError as error:
         print(error)
         continue
-    state = [variable.numpy() for variable in training.model.state]
-    np.savez(Path(output) / Path(run_dir).name, *state)
+    state = {name: variable.numpy() for name, variable in training.model.state.items()}
+    np.savez(Path(output) / Path(run_dir).name, **state)

@@ -19,6 +19,7 @@ import tensorflow as tf
 from zoo.config import ALL_PLAYERS, ModelConfig
 from zoo.errors import UsageError
 from zoo.noise import Noise, step_noise
+from zoo.state import OPTIMIZER, fingerprint, stable_names
 
 Losses = tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]
 Batch = tf.Tensor | tuple[tf.Tensor, tf.Tensor]
@@ -283,10 +284,29 @@ class PlayerModel(keras.Model):
         return {name: float(tracker.result()) for name, tracker in self.trackers.items()}
 
     @property
-    def state(self) -> list[keras.Variable]:
-        """All that training changes and a checkpoint holds."""
-        parts = [*(getattr(self, player) for player in self.players), *self.optimizers.values()]
-        return [self.step, *(variable for part in parts for variable in part.variables)]
+    def state(self) -> dict[str, keras.Variable]:
+        """All that training changes and a checkpoint holds, by names that are the same in every
+        process: the step, the weights of the networks and, once compiled, the optimisers."""
+        optimizers = {
+            f"{OPTIMIZER}{player}/{i}": variable  # their slots follow the player's variables
+            for player, optimizer in self.optimizers.items()
+            for i, variable in enumerate(optimizer.variables)
+        }
+        return {"step": self.step, **self._network_state, **optimizers}
+
+    @property
+    def _network_state(self) -> dict[str, keras.Variable]:
+        state = {}
+        for player in self.players:
+            variables = getattr(self, player).variables
+            names = stable_names([variable.path for variable in variables])
+            state |= {f"{player}/{n}": v for n, v in zip(names, variables, strict=True)}
+        return state
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that tell these weights of the networks from all others."""
+        return fingerprint({name: v.numpy() for name, v in self._network_state.items()})
 
 
 def _rows(images: Batch) -> int | tf.Tensor:

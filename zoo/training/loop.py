@@ -82,11 +82,22 @@ def train(config: RunConfig, run_dir: str | Path) -> Training:
                 first_step = run.checkpoints.restore(model)
                 run.checkpoints.drop_after(first_step)
                 run.forget_metrics_after(first_step)
-        workers.broadcast(model.state)
+        workers.broadcast(list(model.state.values()))
         first_step = last_step = int(model.step.numpy())
         if first_step < training.steps:
             last_step = _fit(run, model, dataset, strategy, workers, first_step)
+            if workers.chief:
+                _read_back(run, model)
         return Training(run, first_step, last_step, model, workers.chief)
+
+
+def _read_back(run: Run, model: Any) -> None:
+    """Loads the run as everyone else will, and sees to it that these are the trained weights."""
+    if run.model.fingerprint != model.fingerprint:
+        raise RuntimeError(
+            f"{run.path} does not give back the weights that were trained to step "
+            f"{int(model.step.numpy())}: they are lost, or altered on the disk"
+        )
 
 
 def _fit(

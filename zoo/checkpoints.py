@@ -5,24 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
+import numpy as np
 from absl import logging
 
 from zoo.errors import UsageError, reason
 from zoo.files import atomic_folder, remove, remove_partial
+from zoo.state import OPTIMIZER, load_state
 
 KEEP = 3  # chosen
-
-# What TensorFlow raises on missing, truncated and altered files, and on a checkpoint of other
-# things.
-_UNREADABLE = (tf.errors.OpError, AssertionError, LookupError, OSError, RuntimeError, ValueError)
 
 
 class CheckpointStore:
     """The folder `checkpoints/` of a run: one sub-folder per step, made by one rename.
 
-    A checkpoint holds every weight of the networks, every player's optimiser and the step, in
-    TensorFlow's format, which carries a checksum per tensor.
+    A checkpoint is the file `state.npz`, in which each entry of `PlayerModel.state` stands under
+    its name: every weight of the networks, every player's optimiser and the step. A zip file, it
+    carries a checksum per entry.
 
     Args:
         folder: where they lie.
@@ -43,15 +41,12 @@ class CheckpointStore:
     def save(self, model: Any) -> None:
         """Writes the model's current state, unless it is there, and drops the oldest beyond
         `KEEP`."""
-        step = int(model.step.numpy())
-        path = self._path(step)
+        path = self._path(int(model.step.numpy()))
         if not path.exists():
             remove_partial(self._folder)
-            try:
-                with atomic_folder(path) as temporary:
-                    _checkpoint(model).write(str(temporary / "state"))
-            except tf.errors.OpError as error:
-                raise UsageError(f"cannot write the checkpoint {path}: {reason(error)}") from error
+            with atomic_folder(path) as temporary:
+                values = {name: variable.numpy() for name, variable in model.state.items()}
+                np.savez(temporary / "state.npz", **values)
         for old in self.steps()[:-KEEP]:
             remove(self._path(old))
 
@@ -62,22 +57,17 @@ class CheckpointStore:
         Damaged ones are named in a warning.
 
         Raises:
-            UsageError: there are checkpoints, but all are damaged.
+            UsageError: there are checkpoints, but all are damaged, or one is of another model.
         """
         damaged: dict[int, str] = {}
         # Listed anew each time: a run in training makes new ones and drops old ones meanwhile.
         while left := [step for step in self.steps() if step not in damaged]:
-            step, status = left[-1], None
+            step = left[-1]
+            path = self._path(step)
             try:
-                status = _checkpoint(model).read(str(self._path(step) / "state"))
-                if model.optimizers:
-                    status.assert_consumed()
-                else:  # for inference: what trains it stays on disk
-                    status.assert_existing_objects_matched().expect_partial()
-            except _UNREADABLE as error:
+                self._restore(model, path)
+            except _Damaged as error:
                 damaged[step] = reason(error)
-                if status is not None:
-                    status.expect_partial()  # or TensorFlow names each value that it did not use
                 continue
             for bad, why in damaged.items():
                 if self._path(bad).exists():
@@ -94,6 +84,28 @@ class CheckpointStore:
             )
         return 0
 
+    @staticmethod
+    def _restore(model: Any, path: Path) -> None:
+        if (path / "state.index").exists():
+            from zoo import format_1
+
+            try:
+                format_1.restore_checkpoint(model, path)
+            except format_1.UNREADABLE as error:
+                raise _Damaged(reason(error)) from error
+            return
+        try:
+            with (path / "state.npz").open("rb") as raw, np.load(raw) as file:
+                values = {name: file[name] for name in file.files}
+        except Exception as error:  # damage has many faces
+            raise _Damaged(reason(error)) from error
+        if not model.optimizers:  # for inference: what trains it stays on disk
+            values = {n: v for n, v in values.items() if not n.startswith(OPTIMIZER)}
+        try:
+            load_state(model.state, values)
+        except UsageError as error:
+            raise UsageError(f"{path} is of another model: {error}") from None
+
     def drop_after(self, step: int) -> None:
         """Removes the checkpoints of later steps, which a restore found damaged."""
         for later in self.steps():
@@ -104,7 +116,5 @@ class CheckpointStore:
         return self._folder / f"step-{step:08d}"
 
 
-def _checkpoint(model: Any) -> tf.train.Checkpoint:
-    parts = {player: getattr(model, player) for player in model.players}
-    parts |= {f"{player}_optimizer": optimizer for player, optimizer in model.optimizers.items()}
-    return tf.train.Checkpoint(step=model.step, **parts)
+class _Damaged(Exception):
+    """A checkpoint that cannot be read to its end."""

@@ -88,7 +88,7 @@ class LinearGaussian(tf.Module):
 def subject(*names, **settings):
     """The model in process, with these signatures or all."""
     model = LinearGaussian(**settings)
-    found = Subject("linear", model.signatures(*names), "exact", 1)
+    found = Subject("linear", model.signatures(*names), "exact", "weights", 1)
     found.model = model  # its signatures hold the variables weakly
     return found
 

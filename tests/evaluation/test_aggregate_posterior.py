@@ -44,7 +44,7 @@ class Encoder:
 
 def subject(step=5, cache=None):
     encoder = Encoder()
-    return Subject("fake", {"encode": encoder}, "bound", step, cache), encoder
+    return Subject("fake", {"encode": encoder}, "bound", f"weights {step}", step, cache), encoder
 
 
 def test_encodes_train_and_validation_in_order(dataset):
@@ -80,7 +80,7 @@ def test_damaged_cache_is_remade(dataset, tmp_path, damage):
     assert encoder.calls == 2
 
 
-def test_cache_of_another_step_data_or_split_is_remade(dataset, tmp_path):
+def test_cache_of_other_weights_data_or_split_is_remade(dataset, tmp_path):
     cache = tmp_path / "e.npz"
     encode_dataset(subject()[0], dataset, cache=cache)
     later, encoder = subject(step=6)
@@ -94,7 +94,7 @@ def test_cache_of_another_step_data_or_split_is_remade(dataset, tmp_path):
 
 
 def test_encoder_without_stddev_is_refused(dataset):
-    model = Subject("point", {"encode": lambda images: {"z": images}}, "bound", 1)
+    model = Subject("point", {"encode": lambda images: {"z": images}}, "bound", "weights", 1)
     with pytest.raises(UsageError, match="point: its encode gives z; expected mean and stddev"):
         encode_dataset(model, dataset)
 

@@ -48,7 +48,7 @@ def fake(kind, cache=None):
     model = Model(0.0 if kind == "deterministic" else 0.05)
     encode = model.encode_gaussian if kind == "gaussian" else model.encode
     functions = {"encode": encode, "sample_posterior": model.sample_posterior}
-    return Subject("fake", functions, "estimate", 5, cache), model
+    return Subject("fake", functions, "estimate", "weights", 5, cache), model
 
 
 def means(dataset):

@@ -39,9 +39,10 @@ class Calls(list):
         return {"mean": flat[:, :2], "stddev": flat[:, 2:] + 0.1}
 
 
-def fake(*signatures, step=5, name="fake"):
+def fake(*signatures, step=5, name="fake", weights=None):
     calls = Calls()
-    return Subject(name, {s: getattr(calls, s) for s in signatures}, "estimate", step), calls
+    functions = {s: getattr(calls, s) for s in signatures}
+    return Subject(name, functions, "estimate", weights or f"of step {step}", step), calls
 
 
 def metrics_of(file):
@@ -103,27 +104,62 @@ def test_goes_on_where_it_was(dataset, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "settings", [Settings("validation"), Settings(num_samples=3), Settings(seed=1)]
 )
-def test_other_settings_replace(dataset, tmp_path, settings):
+def test_answers_to_other_questions_stay(dataset, tmp_path, settings):
     file = tmp_path / "e.json"
     subject, calls = fake("elbo", "encode")
     evaluate(subject, dataset, ["marginal_kl"], Settings(num_samples=50), file)
-    evaluate(subject, dataset, ["elbo"], Settings(), file)
-    evaluate(subject, dataset, ["elbo"], settings, file)
+    for each in (Settings(), settings, Settings(), settings):
+        found = evaluate(subject, dataset, ["elbo"], each, file)
+        assert {r["asked"]["seed"] for r in found} == {each.seed}
     assert calls.count("elbo") == 2
     records = json.loads(file.read_text())["records"]
-    elbo = [r for r in records if r["metric"] == "elbo"]
-    assert len(elbo) == 1 and elbo[0]["split"] == settings.split
-    assert elbo[0]["asked"]["seed"] == settings.seed
+    asked = [r["asked"] for r in records if r["metric"] == "elbo"]
+    assert [a["split"] for a in asked] == ["test", settings.split]
     assert sum(r["metric"] == "marginal_kl" for r in records) == 1
 
 
-@pytest.mark.parametrize("other", [{"step": 6}, {"name": "another"}])
-def test_another_subject_replaces(dataset, tmp_path, other):
+def test_other_weights_of_a_subject_replace(dataset, tmp_path):
     file = tmp_path / "e.json"
     evaluate(fake("elbo")[0], dataset, ["elbo"], Settings(), file)
-    subject, calls = fake("elbo", **other)
+    subject, calls = fake("elbo", step=6)
     evaluate(subject, dataset, ["elbo"], Settings(), file)
     assert calls == ["elbo"] and metrics_of(file) == ["elbo", "kl"]
+
+
+def test_weights_tell_subjects_apart_and_names_do_not(dataset, tmp_path):
+    file = tmp_path / "e.json"
+    evaluate(fake("elbo")[0], dataset, ["elbo"], Settings(), file)
+    moved, calls = fake("elbo", name="moved")
+    evaluate(moved, dataset, ["elbo"], Settings(), file)
+    assert calls == []
+    other, calls = fake("elbo", name="other", weights="other")  # of the same step
+    evaluate(other, dataset, ["elbo"], Settings(), file)
+    assert calls == ["elbo"] and metrics_of(file) == ["elbo", "kl"] * 2
+
+
+def test_a_raised_revision_is_measured_again(dataset, tmp_path, monkeypatch):
+    file = tmp_path / "e.json"
+    for revision in (1, 2, 2):
+        monkeypatch.setattr(Elbo, "revision", revision)
+        subject, calls = fake("elbo")
+        evaluate(subject, dataset, ["elbo"], Settings(), file)
+    assert calls == [] and metrics_of(file) == ["elbo", "kl"]
+
+
+def test_evaluations_that_run_at_once_lose_nothing(dataset, tmp_path):
+    """The second begins and ends while the first measures, at every one of its metrics."""
+    file = tmp_path / "e.json"
+    settings = iter([Settings(seed=1), Settings(seed=2)])
+
+    def meanwhile(line):
+        if line.endswith("..."):
+            evaluate(fake("elbo")[0], dataset, ["elbo"], next(settings), file)
+
+    names = ["elbo", "marginal_kl"]
+    evaluate(fake("elbo", "encode")[0], dataset, names, Settings(num_samples=50), file, meanwhile)
+    asked = [r["asked"] for r in json.loads(file.read_text())["records"] if r["metric"] == "elbo"]
+    assert sorted(a["seed"] for a in asked) == [0, 1, 2]
+    assert "marginal_kl" in metrics_of(file)
 
 
 def test_records_carry_what_is_needed_to_read_them(dataset, tmp_path):
@@ -158,12 +194,16 @@ class Pictured(Metric):
 def test_pictures_lie_beside_the_file_with_their_captions(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr("zoo.evaluation.elbo.Elbo", Pictured)
     file = tmp_path / "mine.json"
-    for seed in (0, 1):
-        evaluate(fake("elbo")[0], dataset, ["elbo"], Settings(seed=seed), file)
-    (picture,) = json.loads(file.read_text())["pictures"]
-    assert (picture["file"], picture["caption"]) == ("mine/elbo-dark.png", "What is seen.")
-    with Image.open(tmp_path / picture["file"]) as image:
-        assert image.size == (3, 2)
+    for step, seed in ((5, 0), (5, 1), (6, 0)):
+        evaluate(fake("elbo", step=step)[0], dataset, ["elbo"], Settings(seed=seed), file)
+    pictures = json.loads(file.read_text())["pictures"]
+    assert [(p["asked"]["seed"], p["step"]) for p in pictures] == [(1, 5), (0, 6)]
+    assert {p["caption"] for p in pictures} == {"What is seen."}
+    files = {tmp_path / picture["file"] for picture in pictures}
+    assert files == set((tmp_path / "mine").iterdir())  # the replaced one is gone
+    for shown in files:
+        with Image.open(shown) as image:
+            assert image.size == (3, 2)
 
 
 def test_a_setting_that_a_metric_does_not_use_does_not_replace(dataset, tmp_path):

@@ -107,6 +107,6 @@ def test_the_cache_remembers_the_flow(subject, dataset, tmp_path):
 def test_refused_before_any_work(dataset, outputs, message):
     images = tf.TensorSpec([None, 28, 28, 3], tf.float32, name="images")
     encode = tf.function(lambda images: dict.fromkeys(outputs, images[:, 0, 0]), [images])
-    other = Subject("other", {"encode": encode.get_concrete_function()}, "estimate", 1)
+    other = Subject("other", {"encode": encode.get_concrete_function()}, "estimate", "weights", 1)
     with pytest.raises(UsageError, match=message):
         MarginalKLMetric().check(other, dataset, SETTINGS)

@@ -30,7 +30,7 @@ def measured(metric, of, settings, data=DATA):
 
 
 def fake(**functions):
-    return Subject("fake", functions, "not_available", 1)
+    return Subject("fake", functions, "not_available", "weights", 1)
 
 
 def pixels_as_code(offset=0.0):

@@ -54,7 +54,7 @@ def test_weights_of_a_model_are_those_of_its_distributions(posterior):
     for variable in model.trainable_variables:
         if "kernel" in variable.name:
             variable.assign(0.1 * np.random.default_rng(1).standard_normal(variable.shape))
-    of_model = Subject("tiny", signature_functions(model), model.bound_status, 1)
+    of_model = Subject("tiny", signature_functions(model), model.bound_status, model.fingerprint, 1)
     images = np.random.default_rng(0).integers(0, 256, (6, 28, 28, 3), dtype=np.uint8)
     floats = tf.constant(images / np.float32(255))
     for draw, weights in enumerate(log_weights(of_model, images, 2, seed=4)):

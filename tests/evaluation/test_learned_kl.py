@@ -78,7 +78,7 @@ def test_refused_before_any_work(dataset, metric):  # noqa: F811
     train = ImageDataset("train", {"train": dataset.split("train")}, {})
     with pytest.raises(UsageError, match="split='validation' is not in train"):
         metric.check(subject, train, SETTINGS)
-    gan = Subject("gan", {"sample": None}, "not_available", 1)
+    gan = Subject("gan", {"sample": None}, "not_available", "weights", 1)
     with pytest.raises(UsageError, match="gan has no signature 'sample_posterior'"):
         metric.check(gan, dataset, SETTINGS)
     assert model.encoded == 0

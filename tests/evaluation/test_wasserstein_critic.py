@@ -65,7 +65,7 @@ def dataset(value=0, splits=("train", "validation", "test")):
 def subject(images):
     rng = np.random.default_rng(4)
     sample = lambda seed: {"images": tf.constant(images(rng, len(seed)))}  # noqa: E731
-    return Subject("fake", {"sample": sample}, "not_available", 1)
+    return Subject("fake", {"sample": sample}, "not_available", "weights", 1)
 
 
 def measured(images, steps=4, **settings):

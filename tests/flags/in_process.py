@@ -19,5 +19,5 @@ def call(name, *arguments):
 
 def contents(folder):
     """Every file below a folder with its bytes, and every folder; locks aside."""
-    files = (f for f in folder.rglob("*") if f.name != ".lock")
+    files = (f for f in folder.rglob("*") if not f.name.endswith(".lock"))
     return {f: f.read_bytes() if f.is_file() else None for f in files}

@@ -10,6 +10,9 @@ import tensorflow as tf
 import zoo
 from zoo.config import RunConfig
 from zoo.errors import UsageError
+from zoo.evaluation.elbo import Elbo
+from zoo.evaluation.records import Settings
+from zoo.evaluation.subjects import Subject
 from zoo.models.vae import VAE
 from zoo.run import Run, folder_lock
 from zoo.training.loop import train
@@ -101,13 +104,14 @@ def test_a_non_finite_term_stops_the_run_and_leaves_the_last_checkpoint(tmp_path
     with pytest.raises(UsageError, match="stopped at step 6: not finite: loss of decoder") as error:
         train(tiny(steps=12), tmp_path)
     assert "term kl" in str(error.value) and "encoder" not in str(error.value)
+    assert "the checkpoint of step 4 is sound" in str(error.value)
     run = zoo.load_run(tmp_path)
     assert run.checkpoints.steps() == [4]
     assert all(np.isfinite(w).all() for w in weights(run))
 
 
 def test_a_diverging_run_stops(tmp_path):
-    with pytest.raises(UsageError, match=r"stopped at step \d+: not finite"):
+    with pytest.raises(UsageError, match=r"stopped at step \d+: .* there is no checkpoint yet"):
         train(tiny(learning_rate=1e30), tmp_path)
     assert zoo.load_run(tmp_path).checkpoints.steps() == []
 
@@ -160,3 +164,39 @@ def test_one_trace_per_step_function(tmp_path, monkeypatch):
     monkeypatch.setattr(VAE, "losses", lambda *a, **k: calls.append(1) or losses(*a, **k))
     train(tiny(), tmp_path)
     assert len(calls) == 1
+
+
+def test_a_run_that_does_not_give_back_what_was_trained_is_told(tmp_path, monkeypatch):
+    def half(state, values):
+        """What a loader does that misses a part of the model."""
+        for name in [name for name in state if "decoder" not in name]:
+            state[name].assign(values[name])
+
+    monkeypatch.setattr("zoo.checkpoints.load_state", half)
+    with pytest.raises(RuntimeError, match="does not give back the weights that were trained"):
+        train(tiny(), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("posterior", VAE.posteriors)
+def test_evaluation_on_the_training_images_agrees_with_the_log(tmp_path, posterior):
+    """Learning all but stops before the last line, which then speaks of the last weights."""
+    settings = {"posterior": posterior, "latent_size": 8, "width": 0.25, "batch_size": 64}
+    settings |= {"learning_rate": 2e-3, "log_every": 100, "checkpoint_every": 300}
+    run = train(tiny(**settings, steps=300), tmp_path).run
+    file = tmp_path / "checkpoints" / "step-00000300" / "state.npz"
+    state = dict(np.load(file))
+    rates = {n: np.float32(1e-9) for n in state if n.startswith("optimizer") and n.endswith("/1")}
+    assert {float(state[name]) for name in rates} == {np.float32(2e-3)}
+    np.savez(file, **state | rates)
+    run = train(tiny(**settings, steps=500), tmp_path).run
+    logged = run.metrics()[-1]
+    for record in list(Elbo().measure(Subject.of_run(run), run.dataset, Settings("train")))[:3]:
+        difference = abs(record.value - logged[record.metric])
+        assert difference < record.standard_error, record.metric
+    if posterior == "real_nvp":  # what the comparison has to be able to tell
+        for net in run.model.encoder.head.nets:
+            net.last.kernel.assign(0 * net.last.kernel)
+            net.last.bias.assign(0 * net.last.bias)
+        without = next(Elbo().measure(Subject.of_run(run), run.dataset, Settings("train")))
+        assert abs(without.value - logged["elbo"]) > 5 * without.standard_error

@@ -50,13 +50,13 @@ def encode_dataset(
             `base_stddev` beside the signature `to_base`.
         dataset: an `ImageDataset`.
         splits: whose examples.
-        cache: an .npz that is used if it is of this step, these data and splits, and else written.
+        cache: an .npz that is used if it is of these weights, data and splits, and else written.
 
     Raises:
         UsageError: a split is missing, or the posterior is no Gaussian and none carried through a
             flow that all images share.
     """
-    key = f"{subject.step} {dataset.fingerprint} {','.join(splits)}"
+    key = f"{subject.weights} {dataset.fingerprint} {','.join(splits)}"
     cached = _read(cache, key)
     if cached is not None:
         return cached

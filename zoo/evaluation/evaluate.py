@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import importlib
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from zoo.errors import UsageError
-from zoo.evaluation.records import Metric, Picture, Settings
+from zoo.evaluation.records import Metric, Picture, Record, Settings
 from zoo.evaluation.subjects import Subject
-from zoo.files import write_json
+from zoo.files import locked, remove, write_json
 from zoo.pictures import save_picture
 from zoo.run import read_evaluation, versions
 
@@ -51,9 +53,10 @@ def evaluate(
 ) -> list[dict[str, Any]]:
     """Measures `subject` and merges the records into the JSON file `output`.
 
-    A metric that the file already has for the same step, data and settings is not measured again,
-    so that an interrupted evaluation goes on where it was. Pictures go into the folder that is
-    called like the file without its ending; the file lists them with their captions.
+    A metric that the file already has for the same weights, data and settings is not measured
+    again, so that an interrupted evaluation goes on where it was. Several evaluations may share the
+    file, and run at once. Pictures go into the folder that is called like the file without its
+    ending; the file lists them with their captions.
 
     Args:
         subject: what is measured.
@@ -85,30 +88,63 @@ def evaluate(
     for metric in metrics:
         # What was asked stands apart: a metric may record another split than the one it was given.
         key = {
-            "asked": {"metric": metric.name, **metric.asked(subject, settings)},
-            "subject": subject.name,
-            "step": subject.step,
+            "asked": {
+                "metric": metric.name,
+                "revision": metric.revision,
+                **metric.asked(subject, settings),
+            },
+            "weights": subject.weights,
             "dataset": dataset.name,
             "data_fingerprint": dataset.fingerprint,
         }
-        evaluation = read_evaluation(output)
-        found = [r for r in evaluation["records"] if key.items() <= r.items()]
-        if found:
+        records = [r for r in read_evaluation(output)["records"] if key.items() <= r.items()]
+        if records:
             progress(f"{metric.name}: already measured")
         else:
             progress(f"{metric.name} ...")
-            found, pictures = [], []
-            for item in metric.measure(subject, dataset, settings):
-                if isinstance(item, Picture):
-                    file = output.with_suffix("") / f"{metric.name}-{item.name}.png"
-                    save_picture(file, item.content)
-                    name = str(file.relative_to(output.parent))
-                    pictures.append({"file": name, "caption": item.caption, **key})
-                else:
-                    found.append({**dataclasses.asdict(item), "versions": versions(), **key})
-            for kind, new in (("records", found), ("pictures", pictures)):
-                others = [r for r in evaluation[kind] if r["asked"]["metric"] != metric.name]
-                evaluation[kind] = others + new
-            write_json(output, evaluation)
-        wanted += found
+            key |= {"subject": subject.name, "step": subject.step}
+            items = list(metric.measure(subject, dataset, settings))
+            records = _keep(output, key, items)
+        wanted += records
     return wanted
+
+
+def _keep(
+    output: Path, key: dict[str, Any], items: Sequence[Record | Picture]
+) -> list[dict[str, Any]]:
+    """Merges what was measured into the file as it is now, and returns the records.
+
+    They take the place of what was asked of other weights of the same subject; answers to all other
+    questions stay.
+    """
+    number = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:8]
+    records, pictures = [], []
+    for item in items:
+        if isinstance(item, Picture):
+            file = output.with_suffix("") / f"{key['asked']['metric']}-{item.name}-{number}.png"
+            save_picture(file, item.content)
+            name = file.relative_to(output.parent).as_posix()
+            pictures.append({"file": name, "caption": item.caption, **key})
+        else:
+            records.append({**dataclasses.asdict(item), "versions": versions(), **key})
+    with locked(output):
+        evaluation = read_evaluation(output)
+        for kind, new in (("records", records), ("pictures", pictures)):
+            evaluation[kind] = [r for r in evaluation[kind] if not _superseded(r, key)] + new
+        write_json(output, evaluation)
+    shown = {output.parent / picture["file"] for picture in evaluation["pictures"]}
+    for file in output.with_suffix("").glob(f"{key['asked']['metric']}-*.png"):
+        if file not in shown:
+            remove(file)
+    return records
+
+
+def _superseded(record: dict[str, Any], key: dict[str, Any]) -> bool:
+    """Whether a record of the file answers what was asked, of the same subject and data."""
+    # Before revisions and fingerprints of weights there was one answer of a metric in a file.
+    if "weights" not in record:
+        return record["asked"]["metric"] == key["asked"]["metric"]
+    asked = {**record["asked"], "revision": key["asked"]["revision"]}
+    return asked == key["asked"] and all(
+        record.get(name) == key[name] for name in ("subject", "dataset", "data_fingerprint")
+    )

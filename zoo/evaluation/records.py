@@ -86,9 +86,13 @@ class Metric:
     Attributes:
         name: as in `zoo.evaluation.evaluate.METRICS`.
         needs: the signatures that it calls.
-        uses: the fields of `Settings` that its numbers hang on; a change of another one does not
+        uses: the fields of `Settings` that its numbers depend on; a change of another one does not
             make it measure again.
+        revision: raised where the same settings give other numbers or errors than before, so that
+            what is on file is measured again.
     """
+
+    revision = 1
 
     name: str
     needs: tuple[str, ...]

@@ -6,6 +6,7 @@ A SavedModel from elsewhere with these signatures is measured just the same.
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ class Subject:
         name: how errors and records call it.
         functions: the signatures, called with named NumPy arrays.
         bound_status: see `zoo.models.inference.Matching`.
+        weights: fingerprint that tells this state of the model from all others.
         step: of the checkpoint; None where it is unknown.
         cache: file for the encodings of the data; None for none.
         likelihood: key in `zoo.distributions.likelihoods.LIKELIHOODS`; None where it is unknown or
@@ -45,12 +47,14 @@ class Subject:
         name: str,
         functions: Mapping[str, Callable[..., dict[str, tf.Tensor]]],
         bound_status: str,
-        step: int | None,
+        weights: str,
+        step: int | None = None,
         cache: Path | None = None,
         likelihood: str | None = None,
     ):
         self.name, self.functions = name, functions
-        self.bound_status, self.step, self.cache = bound_status, step, cache
+        self.bound_status, self.weights, self.step = bound_status, weights, step
+        self.cache = cache
         self.likelihood = likelihood
 
     @classmethod
@@ -59,9 +63,10 @@ class Subject:
         model = run.model
         functions = {n: f.get_concrete_function() for n, f in signature_functions(model).items()}
         return cls(
-            str(run.path),
+            str(run.path.resolve()),
             functions,
             model.bound_status,
+            model.fingerprint,
             int(model.step.numpy()),
             run.path / "encodings.npz",
             model.config.likelihood,
@@ -84,7 +89,12 @@ class Subject:
         functions = {name: f for name, f in functions.items() if name in SIGNATURES}
         status = card.get("bound_status", "estimate" if "elbo" in functions else "not_available")
         return cls(
-            str(folder), functions, status, card.get("step"), likelihood=card.get("likelihood")
+            str(Path(folder).resolve()),
+            functions,
+            status,
+            _fingerprint(Path(folder)),
+            card.get("step"),
+            likelihood=card.get("likelihood"),
         )
 
     @functools.cached_property
@@ -179,6 +189,14 @@ class Subject:
         """`batches`, concatenated."""
         parts = list(self.batches(signature, **arguments))
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _fingerprint(saved_model: Path) -> str:
+    """16 hex digits of graph and variables."""
+    digest = hashlib.sha256((saved_model / "saved_model.pb").read_bytes())
+    for file in sorted((saved_model / "variables").glob("*")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _floats(values: np.ndarray) -> np.ndarray:

@@ -52,15 +52,17 @@ class StepCallback(keras.callbacks.Callback):
         """What to do after the step `self.step`."""
 
 
-def check_finite(model: Any) -> None:
+def check_finite(model: Any, run: Run) -> None:
     """Raises `UsageError` with step, player and term where a loss or gradient was not finite."""
     faults = model.faults.numpy()
     if faults.any():
         first = faults[faults > 0].min()
         names = [name for name, step in zip(model.checks, faults, strict=True) if step == first]
+        sound = run.checkpoints.newest()
+        kept = f"the checkpoint of step {sound} is sound" if sound else "there is no checkpoint yet"
         raise UsageError(
-            f"training stopped at step {first}: not finite: {', '.join(names)}. The last "
-            "checkpoint is sound; try a smaller --learning_rate"
+            f"training stopped at step {first}: not finite: {', '.join(names)}; {kept}; try a "
+            "smaller --learning_rate"
         )
 
 
@@ -119,7 +121,7 @@ class Metrics(StepCallback):
         self._bar.update(self.step - self.previous)
         if not self.due(self._every):
             return
-        check_finite(self.model)
+        check_finite(self.model, self._run)
         values = self.model.results()  # reduced over the workers, hence by all of them
         self.model.reset_metrics()
         if not self._workers.chief:
@@ -150,7 +152,7 @@ class Checkpoints(StepCallback):
 
 def checkpoint(model: Any, run: Run, workers: Workers) -> None:
     """The chief writes a checkpoint; all workers stop where there is a fault."""
-    check_finite(model)
+    check_finite(model, run)
     if workers.chief:
         run.checkpoints.save(model)
 
@@ -176,7 +178,7 @@ class Pictures(StepCallback):
         """Writes `images/samples-STEP.png`, and reconstructions where there is an encoder."""
         if not self.due(self._every):
             return
-        check_finite(self.model)
+        check_finite(self.model, self._run)
         pictures = {"samples": grid(self.model.sample(self._noise)["images"].numpy())}
         if "encode" in self.model.available_signatures:
             codes = self.model.encode(self._images)["z"]

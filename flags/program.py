@@ -16,8 +16,9 @@ from typing import Any
 from absl import flags
 from absl import logging as absl_logging
 
-from zoo.config import LARGEST_INT, DataConfig, ModelConfig, TrainingConfig
+from zoo.config import RunConfig
 from zoo.errors import UsageError, WorkerLost, reason
+from zoo.settings import LARGEST_INT
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -72,11 +73,12 @@ def define_settings(
                 flags.DEFINE_string(field.name, default, text, flag_values=values)
 
 
-def settings(values: flags.FlagValues, *, given_only: bool = False) -> dict[str, Any]:
-    """The configuration's settings among the flags, as `RunConfig.create` takes them."""
-    known = [f for s in (ModelConfig, DataConfig, TrainingConfig) for f in dataclasses.fields(s)]
+def settings(values: flags.FlagValues, *sections: type, given_only: bool = False) -> dict[str, Any]:
+    """The settings of these dataclasses of the configuration among the flags; of those of a run by
+    default."""
     chosen = {}
-    for field in known:
+    sections = sections or tuple(RunConfig.SECTIONS.values())
+    for field in [field for section in sections for field in dataclasses.fields(section)]:
         if field.name in values and (values[field.name].present or not given_only):
             value = values[field.name].value
             if field.type == "dict" and value is None:

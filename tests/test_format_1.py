@@ -10,9 +10,9 @@ import zoo
 from tests.models.training import trained
 from tests.models.variants import tiny_model
 from zoo.checkpoints import CheckpointStore
+from zoo.config import EvaluationConfig
 from zoo.errors import UsageError
 from zoo.evaluation.elbo import Elbo
-from zoo.evaluation.records import Settings
 from zoo.evaluation.subjects import Subject
 
 RUN = Path(__file__).parent / "format_1" / "vae"
@@ -26,7 +26,7 @@ def folder(tmp_path):
 def test_a_run_measures_what_it_measured_then(folder):
     run = zoo.load_run(folder)
     then = {record["metric"]: record["value"] for record in run.evaluation()["records"]}
-    record = next(Elbo().measure(Subject.of_run(run), run.dataset, Settings()))
+    record = next(Elbo().measure(Subject.of_run(run), run.dataset, EvaluationConfig()))
     assert record.value == pytest.approx(then["elbo"], rel=1e-5)
 
 

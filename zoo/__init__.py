@@ -11,13 +11,17 @@ Nothing heavy is imported before it is used.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
-from zoo.config import DATASETS, RunConfig
+from zoo.config import DATASETS, ModelConfig, RunConfig, TrainingConfig
 from zoo.errors import UsageError
 from zoo.models import MODELS
 from zoo.run import Run, load_run, versions
+
+# Before Keras is imported, which else would ask ~/.keras/keras.json.
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 __version__ = versions().get("distribution-matching-zoo", "unknown")
 __all__ = [
@@ -34,23 +38,47 @@ __all__ = [
 
 
 def create_model(
-    model: str, *, image_shape: tuple[int, int, int] = (28, 28, 3), **settings: Any
+    model: str,
+    *,
+    dataset: str | None = None,
+    image_shape: tuple[int, int, int] | None = None,
+    seed: int = 0,
+    dtype_policy: str = "float32",
+    **settings: Any,
 ) -> Any:
     """A new, untrained model.
 
     Args:
         model: its name, one of `MODELS`.
+        dataset: one of `DATASETS` whose images have a shape of their own; `color_mnist_mini` where
+            no `image_shape` is given either.
         image_shape: `(H, W, C)` with H = W of 28, 32, 64 or 128.
-        **settings: of `zoo.config.ModelConfig` and, of the training's, `seed` and `dtype_policy`.
+        seed: of the initial weights.
+        dtype_policy: "float32" or "mixed_bfloat16".
+        **settings: of `zoo.config.ModelConfig`.
 
     Raises:
         UsageError: a setting is unknown or does not apply to the model.
     """
     from zoo.models import build_model
 
-    config = RunConfig.create(model=model, **settings)
-    training = config.training
-    return build_model(config.model, image_shape, training.seed, training.dtype_policy)
+    training = TrainingConfig(seed=seed, dtype_policy=dtype_policy)
+    if dataset is not None:
+        own = DATASETS.get(dataset)
+        if own is None or image_shape is not None:
+            known = ", ".join(name for name, shape in DATASETS.items() if shape)
+            raise UsageError(
+                f"dataset={dataset!r}, image_shape={image_shape!r}: expected a data set whose "
+                f"images have a shape of their own ({known}), or a shape"
+            )
+        image_shape = own
+    config = ModelConfig.create(model=model, **settings)
+    return build_model(
+        config,
+        DATASETS["color_mnist_mini"] if image_shape is None else image_shape,
+        training.seed,
+        training.dtype_policy,
+    )
 
 
 def train(run_dir: str | Path, **settings: Any) -> Run:

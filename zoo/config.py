@@ -12,92 +12,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from zoo.errors import UsageError
-from zoo.files import encodable
+from zoo.settings import LARGEST_FLOAT, Checked, setting
 
-DATASETS = ("color_mnist_mini", "color_mnist", "cifar10", "celeb_a", "folder")
+# With the shape (H, W, C) of their images; a folder's is a setting.
+DATASETS = {
+    "color_mnist_mini": (28, 28, 3),
+    "color_mnist": (28, 28, 3),
+    "cifar10": (32, 32, 3),
+    "celeb_a": (64, 64, 3),
+    "folder": None,
+}
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
+SPLITS = ("train", "validation", "test")
 DTYPE_POLICIES = ("float32", "mixed_bfloat16")
-LARGEST_INT = 2**31 - 1
-LARGEST_FLOAT = 3.4e38  # of float32, in which all is computed
-
-
-def setting(
-    default: Any,
-    help: str,
-    *,
-    choices: tuple[str, ...] | None = None,
-    above: float | None = None,
-    at_least: float | None = None,
-    at_most: float | None = None,
-) -> Any:
-    """A dataclass field that carries what its flag and its validation need.
-
-    Args:
-        default: value when nothing is said; None means "what the model or data set prescribes".
-        help: one sentence for `--help`.
-        choices: accepted strings.
-        above: exclusive lower bound of a number.
-        at_least: inclusive lower bound of a number.
-        at_most: inclusive upper bound, far above what anyone trains: for slips of the hand that
-            would fill the memory.
-    """
-    bounds = {"above": above, "at_least": at_least, "at_most": at_most}
-    metadata = {"help": help, "choices": choices, **bounds}
-    if isinstance(default, dict):
-        return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)
-    return dataclasses.field(default=default, metadata=metadata)
-
-
-def _check(field: dataclasses.Field, value: Any) -> Any:
-    """Returns `value` in the field's type, or raises `UsageError`."""
-    choices, above, at_least, at_most = (
-        field.metadata[k] for k in ("choices", "above", "at_least", "at_most")
-    )
-    kind = field.type.removesuffix(" | None")
-    if value is None and field.type.endswith("| None"):
-        return None
-
-    def refuse(accepted: str):
-        raise UsageError(f"{field.name}={value!r} is not accepted: expected {accepted}")
-
-    if kind == "bool":
-        if not isinstance(value, bool):
-            refuse("true or false")
-    elif kind in ("int", "float"):
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            refuse("a whole number" if kind == "int" else "a number")
-        if not abs(value) < math.inf or (kind == "int" and value != int(value)):
-            refuse("a whole number" if kind == "int" else "a finite number")
-        if abs(value) > (LARGEST_INT if kind == "int" else LARGEST_FLOAT):
-            refuse("a number below " + ("2**31" if kind == "int" else f"{LARGEST_FLOAT:.3g}"))
-        value = int(value) if kind == "int" else float(value)
-        if above is not None and not value > above:
-            refuse(f"a number above {above}")
-        if at_least is not None and not value >= at_least:
-            refuse(f"a number of at least {at_least}")
-        if at_most is not None and not value <= at_most:
-            refuse(f"a number of at most {at_most}")
-    elif kind == "str":
-        if not isinstance(value, str) or not value or not encodable(value):
-            refuse("a text")
-        if choices is not None and value not in choices:
-            refuse("one of " + ", ".join(choices))
-    return value
-
-
-class _Checked:
-    """Validates every field on construction."""
-
-    def __post_init__(self):
-        for field in dataclasses.fields(self):
-            object.__setattr__(self, field.name, _check(field, getattr(self, field.name)))
 
 
 @dataclasses.dataclass(frozen=True)
-class DataConfig(_Checked):
+class DataConfig(Checked):
     """Which images, from where."""
 
-    dataset: str = setting("color_mnist_mini", "Data set.", choices=DATASETS)
+    dataset: str = setting("color_mnist_mini", "Data set.", choices=tuple(DATASETS))
     data_dir: str | None = setting(
         None,
         "Where the data lie: the folder of images (folder), the folder or zip of aligned images "
@@ -122,7 +56,7 @@ class DataConfig(_Checked):
 
 
 @dataclasses.dataclass(frozen=True)
-class ModelConfig(_Checked):
+class ModelConfig(Checked):
     """Which model; None stands for the model's own default.
 
     The fields after `width` are options that only some models have: each model class lists its own
@@ -204,7 +138,7 @@ class ModelConfig(_Checked):
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainingConfig(_Checked):
+class TrainingConfig(Checked):
     """How it is trained."""
 
     steps: int = setting(1000, "Updates of the decoder.", above=0)
@@ -265,6 +199,38 @@ def check_replicas(config: TrainingConfig, replicas: int) -> None:
             f"steps_per_execution={config.steps_per_execution} works on one replica only; "
             f"there are {replicas}"
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationConfig(Checked):
+    """How it is measured."""
+
+    split: str = setting("test", "Split to measure.", choices=SPLITS)
+    num_samples: int | None = setting(
+        None, "Samples or examples to use; each metric's own number by default.", above=0
+    )
+    seed: int = setting(0, "Seed of the evaluation's noise.", at_least=0)
+    classifier: str | None = setting(
+        None,
+        "For metrics of classes and features: a run folder of --model=classifier, or a file of "
+        "ImageNet Inception v3 weights (.h5).",
+    )
+    train_steps: int | None = setting(
+        None,
+        "Updates of a network that a metric trains; each metric's own number by default.",
+        above=0,
+    )
+    draws: int | None = setting(None, "Draws of z per image for iwae; 50 by default.", above=0)
+    score: str = setting(
+        "log_q",
+        "For low_posterior: rank samples of the prior by q(z) or by q(z)/p(z).",
+        choices=("log_q", "log_q_minus_log_p"),
+    )
+
+    def count(self, default: int, available: int | None = None) -> int:
+        """How many samples or examples: as set, else `default`, at most `available`."""
+        wanted = default if self.num_samples is None else self.num_samples
+        return wanted if available is None else min(wanted, available)
 
 
 ALL_PLAYERS = "all"

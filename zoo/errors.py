@@ -4,6 +4,12 @@ import re
 
 # How TensorFlow says which of its kernels failed: `{{function_node ...}} `, ` [Op:SaveV2]`.
 _KERNEL = re.compile(r"\{\{.*?\}\} *| *\[Op:\w+\]")
+# What it puts in front of what the kernel says.
+_HEADING = re.compile(
+    r"Graph execution error:|Detected at node|<stack traces unavailable>|\d+ root error|\s*File "
+    r"|\s*\(\d+\) \w+: *$"
+)
+_WHERE = re.compile(r"Error in user-defined function passed to .*?: (?=assertion failed)")
 
 
 class UsageError(ValueError):
@@ -24,4 +30,6 @@ class WorkerLost(RuntimeError):
 
 def reason(error: BaseException) -> str:
     """What an exception says, in one line."""
-    return (_KERNEL.sub("", str(error)).strip() or type(error).__name__).splitlines()[0]
+    lines = _KERNEL.sub("", str(error)).splitlines()
+    said = [line.strip() for line in lines if line.strip() and not _HEADING.match(line)]
+    return _WHERE.sub("", said[0]) if said else type(error).__name__

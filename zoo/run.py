@@ -220,7 +220,7 @@ class Run:
     def log(self, line: dict[str, Any]) -> None:
         """Appends a line to `metrics.jsonl`; raises `UsageError` where that is impossible."""
         with reported(self.metrics_file), self.metrics_file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps(line, allow_nan=False) + "\n")
 
     def evaluation(self) -> dict[str, list[dict[str, Any]]]:
         """The `records` and `pictures` of `evaluation.json`; none where there is none yet."""

@@ -22,7 +22,7 @@ def images(rng):
 
 
 def test_every_configured_dataset_has_a_loader():
-    assert tuple(LOADERS) == DATASETS
+    assert list(LOADERS) == list(DATASETS)
 
 
 def test_importing_the_package_does_not_import_tensorflow():

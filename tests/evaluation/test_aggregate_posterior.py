@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from zoo.config import EvaluationConfig
 from zoo.data.images import ImageDataset, Split
 from zoo.errors import UsageError
 from zoo.evaluation.aggregate_posterior import MarginalKLMetric, draw_aggregate
 from zoo.evaluation.encodings import Encodings, encode_dataset
 from zoo.evaluation.marginal_kl import marginal_kl
-from zoo.evaluation.records import Record, Settings
+from zoo.evaluation.records import Record
 from zoo.evaluation.subjects import Subject
 
 TRAIN, VALIDATION = 7, 3
@@ -117,7 +118,7 @@ def test_draws_follow_the_seed():
 
 def test_metric_agrees_with_the_estimator_on_the_same_draws(dataset, tmp_path):
     cache = tmp_path / "e.npz"
-    settings = Settings("test", 500, seed=3)
+    settings = EvaluationConfig("test", 500, seed=3)
     found = MarginalKLMetric().measure(subject(cache=cache)[0], dataset, settings)
     records = {r.metric: r for r in found if isinstance(r, Record)}
     mean, stddev = posterior(

@@ -8,18 +8,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from zoo.config import EvaluationConfig
 from zoo.data.images import ImageDataset, Split
 from zoo.errors import UsageError
 from zoo.evaluation import classified, precision_recall
 from zoo.evaluation.classifiers import ImageClassifier
 from zoo.evaluation.evaluate import evaluate, make_metric
 from zoo.evaluation.kernel_distance import kernel_distance
-from zoo.evaluation.records import Picture, Record, Settings
+from zoo.evaluation.records import Picture, Record
 from zoo.evaluation.subjects import Subject
 
 SIZES = {"train": 300, "validation": 120, "test": 200}
 NAMES = ["inception_score", "fid", "kid", "precision_recall"]
-SETTINGS = Settings(classifier="fake")
+SETTINGS = EvaluationConfig(classifier="fake")
 CLASSES = 5
 
 
@@ -148,10 +149,10 @@ def test_precision_and_recall_of_the_same_and_of_far_samples(classifier, dataset
 @pytest.mark.parametrize(
     ("settings", "other", "n"),
     [
-        (Settings("test"), "train", 200),
-        (Settings("test", 100), "validation", 100),
-        (Settings("train"), "test", 200),  # no other split has 300
-        (Settings("validation"), "test", 120),
+        (EvaluationConfig("test"), "train", 200),
+        (EvaluationConfig("test", 100), "validation", 100),
+        (EvaluationConfig("train"), "test", 200),  # no other split has 300
+        (EvaluationConfig("validation"), "test", 120),
     ],
 )
 def test_the_floor_has_as_much_other_data_held_out_if_it_can(
@@ -185,7 +186,7 @@ def test_a_classifier_that_was_trained_further_measures_again(classifier, datase
 def test_without_a_classifier_all_says_what_it_leaves_out(dataset, tmp_path):
     said = []
     subject = subject_of(moved(dataset, 0))
-    evaluate(subject, dataset, ["all"], Settings(), tmp_path / "e.json", said.append)
+    evaluate(subject, dataset, ["all"], EvaluationConfig(), tmp_path / "e.json", said.append)
     for name in NAMES:
         assert any(line.startswith(f"{name}: left out: {name} needs --classifier") for line in said)
 
@@ -194,9 +195,9 @@ def test_without_a_classifier_all_says_what_it_leaves_out(dataset, tmp_path):
 def test_guards(classifier, dataset, name):
     good = subject_of(moved(dataset, 0))
     with pytest.raises(UsageError, match=f"{name} needs --classifier"):
-        measure(name, good, dataset, Settings())
+        measure(name, good, dataset, EvaluationConfig())
     with pytest.raises(UsageError, match=f"{name} needs at least [0-9]+ images; there are 1"):
-        measure(name, good, dataset, Settings("test", 1, classifier="fake"))
+        measure(name, good, dataset, EvaluationConfig("test", 1, classifier="fake"))
     with pytest.raises(UsageError, match="fake has no signature 'sample'"):
         measure(name, Subject("fake", {}, "not_available", "weights", 5), dataset)
     in_range = r"expected finite numbers in \[0, 1\]"
@@ -208,6 +209,6 @@ def test_guards(classifier, dataset, name):
 
 
 def test_few_samples_for_the_features_are_noted(classifier, dataset):
-    settings = Settings("test", 2, classifier="fake")
+    settings = EvaluationConfig("test", 2, classifier="fake")
     records, _ = measure("fid", subject_of(moved(dataset, 0)), dataset, settings)
     assert records["fid"].details["rank_deficient"]

@@ -7,11 +7,12 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from zoo.config import EvaluationConfig
 from zoo.data.images import ImageDataset, Split
 from zoo.errors import UsageError
 from zoo.evaluation.elbo import Elbo
 from zoo.evaluation.evaluate import evaluate
-from zoo.evaluation.records import Metric, Picture, Record, Settings
+from zoo.evaluation.records import Metric, Picture, Record
 from zoo.evaluation.subjects import Subject
 
 SIZES = {"train": 9, "validation": 5, "test": 6}
@@ -50,7 +51,7 @@ def metrics_of(file):
 
 
 def test_elbo_records_mean_and_standard_error(dataset):
-    *records, picture = Elbo().measure(fake("elbo")[0], dataset, Settings("validation"))
+    *records, picture = Elbo().measure(fake("elbo")[0], dataset, EvaluationConfig("validation"))
     assert picture.name == "histogram"
     sums = dataset.split("validation").images.reshape(5, -1).astype(np.float64).sum(1) / 255
     for record, name, scale in zip(records, ("elbo", "kl"), (1, 2), strict=True):
@@ -63,7 +64,7 @@ def test_elbo_records_mean_and_standard_error(dataset):
 
 @pytest.mark.parametrize(("asked", "used"), [(None, 6), (2, 2), (100, 6), (1, 1)])
 def test_elbo_uses_the_first_examples(dataset, asked, used):
-    record = next(Elbo().measure(fake("elbo")[0], dataset, Settings("test", asked)))
+    record = next(Elbo().measure(fake("elbo")[0], dataset, EvaluationConfig("test", asked)))
     sums = dataset.split("test").images[:used].reshape(used, -1).sum(1) / 255
     assert record.n == used and record.value == pytest.approx(sums.mean(), rel=1e-6)
     assert (record.standard_error is None) == (used == 1)
@@ -71,9 +72,9 @@ def test_elbo_uses_the_first_examples(dataset, asked, used):
 
 def test_all_takes_what_applies(dataset, tmp_path):
     file = tmp_path / "e.json"
-    evaluate(fake("elbo")[0], dataset, ["all"], Settings(), file)
+    evaluate(fake("elbo")[0], dataset, ["all"], EvaluationConfig(), file)
     assert metrics_of(file) == ["elbo", "kl"]
-    evaluate(fake("elbo", "encode")[0], dataset, ["all"], Settings(num_samples=50), file)
+    evaluate(fake("elbo", "encode")[0], dataset, ["all"], EvaluationConfig(num_samples=50), file)
     assert {"elbo", "kl", "marginal_kl", "average_kl"} <= set(metrics_of(file))
 
 
@@ -81,9 +82,9 @@ def test_all_takes_what_applies(dataset, tmp_path):
 def test_a_measured_metric_is_not_measured_again(dataset, tmp_path, name):
     file, said = tmp_path / "e.json", []
     subject, calls = fake("elbo", "encode")
-    first = evaluate(subject, dataset, [name], Settings(num_samples=50), file, said.append)
+    first = evaluate(subject, dataset, [name], EvaluationConfig(num_samples=50), file, said.append)
     before, made = file.read_bytes(), len(calls)
-    again = evaluate(subject, dataset, [name], Settings(num_samples=50), file, said.append)
+    again = evaluate(subject, dataset, [name], EvaluationConfig(num_samples=50), file, said.append)
     assert said == [f"{name} ...", f"{name}: already measured"]
     assert len(calls) == made > 0 and file.read_bytes() == before and again == first
 
@@ -91,7 +92,7 @@ def test_a_measured_metric_is_not_measured_again(dataset, tmp_path, name):
 def test_goes_on_where_it_was(dataset, tmp_path, monkeypatch):
     file = tmp_path / "e.json"
     subject, calls = fake("elbo", "encode")
-    names, settings = ["elbo", "marginal_kl"], Settings(num_samples=50)
+    names, settings = ["elbo", "marginal_kl"], EvaluationConfig(num_samples=50)
     with monkeypatch.context() as patch:
         patch.setitem(subject.functions, "encode", lambda images: 1 / 0)
         with pytest.raises(ZeroDivisionError):
@@ -102,13 +103,14 @@ def test_goes_on_where_it_was(dataset, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "settings", [Settings("validation"), Settings(num_samples=3), Settings(seed=1)]
+    "settings",
+    [EvaluationConfig("validation"), EvaluationConfig(num_samples=3), EvaluationConfig(seed=1)],
 )
 def test_answers_to_other_questions_stay(dataset, tmp_path, settings):
     file = tmp_path / "e.json"
     subject, calls = fake("elbo", "encode")
-    evaluate(subject, dataset, ["marginal_kl"], Settings(num_samples=50), file)
-    for each in (Settings(), settings, Settings(), settings):
+    evaluate(subject, dataset, ["marginal_kl"], EvaluationConfig(num_samples=50), file)
+    for each in (EvaluationConfig(), settings, EvaluationConfig(), settings):
         found = evaluate(subject, dataset, ["elbo"], each, file)
         assert {r["asked"]["seed"] for r in found} == {each.seed}
     assert calls.count("elbo") == 2
@@ -120,20 +122,20 @@ def test_answers_to_other_questions_stay(dataset, tmp_path, settings):
 
 def test_other_weights_of_a_subject_replace(dataset, tmp_path):
     file = tmp_path / "e.json"
-    evaluate(fake("elbo")[0], dataset, ["elbo"], Settings(), file)
+    evaluate(fake("elbo")[0], dataset, ["elbo"], EvaluationConfig(), file)
     subject, calls = fake("elbo", step=6)
-    evaluate(subject, dataset, ["elbo"], Settings(), file)
+    evaluate(subject, dataset, ["elbo"], EvaluationConfig(), file)
     assert calls == ["elbo"] and metrics_of(file) == ["elbo", "kl"]
 
 
 def test_weights_tell_subjects_apart_and_names_do_not(dataset, tmp_path):
     file = tmp_path / "e.json"
-    evaluate(fake("elbo")[0], dataset, ["elbo"], Settings(), file)
+    evaluate(fake("elbo")[0], dataset, ["elbo"], EvaluationConfig(), file)
     moved, calls = fake("elbo", name="moved")
-    evaluate(moved, dataset, ["elbo"], Settings(), file)
+    evaluate(moved, dataset, ["elbo"], EvaluationConfig(), file)
     assert calls == []
     other, calls = fake("elbo", name="other", weights="other")  # of the same step
-    evaluate(other, dataset, ["elbo"], Settings(), file)
+    evaluate(other, dataset, ["elbo"], EvaluationConfig(), file)
     assert calls == ["elbo"] and metrics_of(file) == ["elbo", "kl"] * 2
 
 
@@ -142,28 +144,32 @@ def test_a_raised_revision_is_measured_again(dataset, tmp_path, monkeypatch):
     for revision in (1, 2, 2):
         monkeypatch.setattr(Elbo, "revision", revision)
         subject, calls = fake("elbo")
-        evaluate(subject, dataset, ["elbo"], Settings(), file)
+        evaluate(subject, dataset, ["elbo"], EvaluationConfig(), file)
     assert calls == [] and metrics_of(file) == ["elbo", "kl"]
 
 
 def test_evaluations_that_run_at_once_lose_nothing(dataset, tmp_path):
     """The second begins and ends while the first measures, at every one of its metrics."""
     file = tmp_path / "e.json"
-    settings = iter([Settings(seed=1), Settings(seed=2)])
+    settings = iter([EvaluationConfig(seed=1), EvaluationConfig(seed=2)])
 
     def meanwhile(line):
         if line.endswith("..."):
             evaluate(fake("elbo")[0], dataset, ["elbo"], next(settings), file)
 
     names = ["elbo", "marginal_kl"]
-    evaluate(fake("elbo", "encode")[0], dataset, names, Settings(num_samples=50), file, meanwhile)
+    evaluate(
+        fake("elbo", "encode")[0], dataset, names, EvaluationConfig(num_samples=50), file, meanwhile
+    )
     asked = [r["asked"] for r in json.loads(file.read_text())["records"] if r["metric"] == "elbo"]
     assert sorted(a["seed"] for a in asked) == [0, 1, 2]
     assert "marginal_kl" in metrics_of(file)
 
 
 def test_records_carry_what_is_needed_to_read_them(dataset, tmp_path):
-    (record, _) = evaluate(fake("elbo")[0], dataset, ["elbo"], Settings(), tmp_path / "e.json")
+    (record, _) = evaluate(
+        fake("elbo")[0], dataset, ["elbo"], EvaluationConfig(), tmp_path / "e.json"
+    )
     assert (record["subject"], record["step"], record["dataset"]) == ("fake", 5, "tiny")
     assert record["data_fingerprint"] == dataset.fingerprint
     assert "nats" in record["definition"] and "numpy" in record["versions"]
@@ -179,7 +185,7 @@ def test_records_carry_what_is_needed_to_read_them(dataset, tmp_path):
 def test_refused_before_any_work(dataset, tmp_path, names, message):
     subject, calls = fake("elbo")
     with pytest.raises(UsageError, match=message):
-        evaluate(subject, dataset, ["elbo", *names], Settings(), tmp_path / "e.json")
+        evaluate(subject, dataset, ["elbo", *names], EvaluationConfig(), tmp_path / "e.json")
     assert calls == [] and not (tmp_path / "e.json").exists()
 
 
@@ -195,7 +201,7 @@ def test_pictures_lie_beside_the_file_with_their_captions(dataset, tmp_path, mon
     monkeypatch.setattr("zoo.evaluation.elbo.Elbo", Pictured)
     file = tmp_path / "mine.json"
     for step, seed in ((5, 0), (5, 1), (6, 0)):
-        evaluate(fake("elbo", step=step)[0], dataset, ["elbo"], Settings(seed=seed), file)
+        evaluate(fake("elbo", step=step)[0], dataset, ["elbo"], EvaluationConfig(seed=seed), file)
     pictures = json.loads(file.read_text())["pictures"]
     assert [(p["asked"]["seed"], p["step"]) for p in pictures] == [(1, 5), (0, 6)]
     assert {p["caption"] for p in pictures} == {"What is seen."}
@@ -209,7 +215,7 @@ def test_pictures_lie_beside_the_file_with_their_captions(dataset, tmp_path, mon
 def test_a_setting_that_a_metric_does_not_use_does_not_replace(dataset, tmp_path):
     subject, calls = fake("elbo")
     for steps in (None, 5):
-        settings = Settings(train_steps=steps)
+        settings = EvaluationConfig(train_steps=steps)
         evaluate(subject, dataset, ["elbo"], settings, tmp_path / "e.json")
     assert calls == ["elbo"]
 

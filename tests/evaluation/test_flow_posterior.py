@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from export.saved_model import export_saved_model
 from tests.export.test_saved_model import make_run
+from zoo.config import EvaluationConfig
 from zoo.data.images import ImageDataset, Split
 from zoo.errors import UsageError
 from zoo.evaluation.aggregate_posterior import (
@@ -15,12 +16,12 @@ from zoo.evaluation.aggregate_posterior import (
     flow_kl,
 )
 from zoo.evaluation.encodings import encode_dataset, images_at
-from zoo.evaluation.records import Record, Settings
+from zoo.evaluation.records import Record
 from zoo.evaluation.subjects import Subject
 
 SIZES = {"train": 9, "validation": 4, "test": 3}
 FLOW = {"model": "vae", "posterior": "real_nvp"}
-SETTINGS = Settings(num_samples=60, seed=2)
+SETTINGS = EvaluationConfig(num_samples=60, seed=2)
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tests.evaluation.linear_gaussian import dataset, subject
+from zoo.config import EvaluationConfig
 from zoo.data.images import ImageDataset, Split
 from zoo.errors import UsageError
 from zoo.evaluation import neighbours
@@ -15,7 +16,7 @@ from zoo.evaluation.low_posterior import LowPosterior
 from zoo.evaluation.marginal_kl import log_aggregate_posterior
 from zoo.evaluation.neighbours import nearest_neighbours
 from zoo.evaluation.reconstruction import Reconstruction
-from zoo.evaluation.records import Picture, Record, Settings
+from zoo.evaluation.records import Picture, Record
 from zoo.evaluation.subjects import Subject
 
 DATA = dataset()
@@ -43,7 +44,7 @@ def pixels_as_code(offset=0.0):
 
 def test_reconstruction_of_a_known_error():
     grey = ImageDataset("grey", {"test": Split(np.full((12, 16, 16, 1), 100, np.uint8))}, {})
-    settings = Settings(num_samples=10)
+    settings = EvaluationConfig(num_samples=10)
     records, pictures = measured(Reconstruction(), pixels_as_code(0.1), settings, grey)
     assert records["reconstruction_mse"].value == pytest.approx(0.01, rel=1e-5)
     assert records["reconstruction_psnr"].value == pytest.approx(20, rel=1e-5)
@@ -55,19 +56,19 @@ def test_reconstruction_of_a_known_error():
 
 
 def test_perfect_reconstruction_has_no_psnr():
-    records, _ = measured(Reconstruction(), pixels_as_code(), Settings())
+    records, _ = measured(Reconstruction(), pixels_as_code(), EvaluationConfig())
     assert records["reconstruction_mse"].value == 0 and records["reconstruction_ssim"].value == 1
     assert "reconstruction_psnr" not in records
 
 
 def test_active_units_of_the_mean_or_the_point_code():
     for of, code in ((subject(), "mean"), (subject(closed_form=False), "z")):
-        records, pictures = measured(ActiveUnitsMetric(), of, Settings("train"))
+        records, pictures = measured(ActiveUnitsMetric(), of, EvaluationConfig("train"))
         record = records["active_units"]
         assert (record.value, record.n, record.details["code"]) == (2, 90, code)
         assert record.details["latent_size"] == 2 and "variances" in pictures
     constant = fake(encode=lambda images: {"mean": tf.zeros((len(images), 7))})
-    assert measured(ActiveUnitsMetric(), constant, Settings())[0]["active_units"].value == 0
+    assert measured(ActiveUnitsMetric(), constant, EvaluationConfig())[0]["active_units"].value == 0
 
 
 def test_diversity_of_equal_samples_is_zero_beside_that_of_the_data():
@@ -78,7 +79,7 @@ def test_diversity_of_equal_samples_is_zero_beside_that_of_the_data():
             )
         }
 
-    records, _ = measured(MsSsimDiversity(), fake(sample=sample), Settings())
+    records, _ = measured(MsSsimDiversity(), fake(sample=sample), EvaluationConfig())
     assert list(records) == ["ms_ssim_diversity_data", "ms_ssim_diversity"]
     assert records["ms_ssim_diversity"].value == pytest.approx(0, abs=1e-5)
     assert records["ms_ssim_diversity_data"].value > 0.1
@@ -90,7 +91,7 @@ def test_diversity_of_the_data_as_samples_is_that_of_the_data():
     images = iter(np.split(data.split("test").images / np.float32(255), (320, 570)))
     next(images)  # then as many as the first call asks for, and the rest
     model = fake(sample=lambda seed: {"images": tf.constant(next(images))})
-    records, _ = measured(MsSsimDiversity(), model, Settings(), data)
+    records, _ = measured(MsSsimDiversity(), model, EvaluationConfig(), data)
     values = [r.value for r in records.values()]
     assert {r.n for r in records.values()} == {320} and records["ms_ssim_diversity"].split is None
     assert values[0] == pytest.approx(
@@ -114,7 +115,7 @@ def test_neighbours_are_those_of_brute_force(rng, monkeypatch):
 
 def test_low_posterior_decodes_the_least_likely():
     model = subject()
-    records, pictures = measured(LowPosterior(), model, Settings(num_samples=3000, seed=5))
+    records, pictures = measured(LowPosterior(), model, EvaluationConfig(num_samples=3000, seed=5))
     assert set(pictures) == {"samples", "likelihoods"}
     z = np.random.default_rng(5).standard_normal((3000, 2), np.float32)
     images = np.concatenate([DATA.split(s).images for s in ("train", "validation")])
@@ -139,7 +140,7 @@ def test_low_posterior_decodes_the_least_likely():
 def test_low_posterior_without_a_bound_or_by_another_score():
     model = subject("encode", "decode")
     for score in ("log_q", "log_q_minus_log_p"):
-        settings = Settings(num_samples=20, score=score)
+        settings = EvaluationConfig(num_samples=20, score=score)
         records, pictures = measured(LowPosterior(), model, settings)
         assert set(pictures) == {"samples"} and not any("elbo" in name for name in records)
         assert records["low_posterior_log_q"].details["score"] == score
@@ -149,7 +150,7 @@ def test_low_posterior_refuses_images_out_of_range():
     model = subject("encode", "decode")
     model.functions["decode"] = lambda z: {"images": tf.fill((len(z), 16, 16, 1), 2.0)}
     with pytest.raises(UsageError, match="linear: its decode gives images from 2 to 2"):
-        measured(LowPosterior(), model, Settings(num_samples=20))
+        measured(LowPosterior(), model, EvaluationConfig(num_samples=20))
 
 
 ONE_SPLIT = ImageDataset("mine", {"train": DATA.split("train")}, {})
@@ -173,4 +174,4 @@ SMALL = ImageDataset("small", {"test": Split(np.zeros((99, 8, 8, 1), np.uint8))}
 )
 def test_refused_before_any_work(metric, names, settings, data, message):
     with pytest.raises(UsageError, match=message):
-        metric().check(subject(*names), data, Settings(**settings))
+        metric().check(subject(*names), data, EvaluationConfig(**settings))

@@ -7,9 +7,9 @@ from scipy.special import logsumexp
 
 from tests.evaluation.linear_gaussian import dataset, log_evidence, subject
 from tests.models.variants import tiny_model
+from zoo.config import EvaluationConfig
 from zoo.errors import UsageError
 from zoo.evaluation.iwae import Iwae, iwae_bound, log_weights
-from zoo.evaluation.records import Settings
 from zoo.evaluation.subjects import Subject
 from zoo.noise import row_noise, row_seeds
 from zoo.signatures import signature_functions
@@ -74,7 +74,7 @@ def test_bound_of_given_weights():
 
 
 def test_records():
-    settings = Settings("validation", num_samples=30, draws=3)
+    settings = EvaluationConfig("validation", num_samples=30, draws=3)
     (record,) = Iwae().measure(subject(), DATA, settings)
     assert (record.metric, record.n, record.split) == ("iwae", 30, "validation")
     assert record.details == {"draws": 3} and "k = 3 draws" in record.definition
@@ -106,4 +106,4 @@ def replaced(signature, change):
 )
 def test_refused_where_a_draw_has_no_weight(broken, message):
     with pytest.raises(UsageError, match=message):
-        Iwae().check(broken(), DATA, Settings())
+        Iwae().check(broken(), DATA, EvaluationConfig())

@@ -5,17 +5,18 @@ import numpy as np
 import pytest
 
 from tests.evaluation.test_code_samplers import dataset, fake  # noqa: F401  a fixture
+from zoo.config import EvaluationConfig
 from zoo.data.images import ImageDataset
 from zoo.errors import UsageError
 from zoo.evaluation import density_model, learned_kl
 from zoo.evaluation.aggregate_posterior import MarginalKLMetric
 from zoo.evaluation.learned_kl import DensityModelKLMetric, DensityRatioKLMetric
-from zoo.evaluation.records import Picture, Record, Settings
+from zoo.evaluation.records import Picture, Record
 from zoo.evaluation.subjects import Subject
 from zoo.pictures import save_picture
 
 BOUNDS = ["average_kl", "marginal_kl_floor", "log_n"]
-SETTINGS = Settings("test", num_samples=600, seed=3, train_steps=3)
+SETTINGS = EvaluationConfig("test", num_samples=600, seed=3, train_steps=3)
 RATIO = ["density_ratio_kl", "density_ratio_kl_donsker_varadhan"]
 MODELS = ["density_model_kl_gmm_10", "density_model_kl_maf", "density_model_kl_lstm"]
 
@@ -74,7 +75,7 @@ def test_refused_before_any_work(dataset, metric):  # noqa: F811
     subject, model = fake("gaussian")
     metric.check(subject, dataset, SETTINGS)
     with pytest.raises(UsageError, match="num_samples=1 is too few for density_"):
-        metric.check(subject, dataset, Settings(num_samples=1))
+        metric.check(subject, dataset, EvaluationConfig(num_samples=1))
     train = ImageDataset("train", {"train": dataset.split("train")}, {})
     with pytest.raises(UsageError, match="split='validation' is not in train"):
         metric.check(subject, train, SETTINGS)

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from zoo.config import EvaluationConfig
 from zoo.data.images import ImageDataset, Split
 from zoo.errors import UsageError
-from zoo.evaluation.records import Picture, Record, Settings
+from zoo.evaluation.records import Picture, Record
 from zoo.evaluation.subjects import Subject
 from zoo.evaluation.wasserstein_critic import Critic, WassersteinCritic, batches_of
 from zoo.losses import gradient_penalty
@@ -69,7 +70,7 @@ def subject(images):
 
 
 def measured(images, steps=4, **settings):
-    settings = Settings(train_steps=steps, **settings)
+    settings = EvaluationConfig(train_steps=steps, **settings)
     return list(WassersteinCritic().measure(subject(images), dataset(), settings))
 
 
@@ -125,7 +126,7 @@ def test_batches_are_repeatable_draws():
 )
 def test_refused_before_any_work(data, message):
     with pytest.raises(UsageError, match=message):
-        WassersteinCritic().check(subject(None), data, Settings())
+        WassersteinCritic().check(subject(None), data, EvaluationConfig())
 
 
 def test_a_gap_that_is_not_finite_is_an_error():

@@ -32,6 +32,9 @@ class Normal(Likelihood):
 
 
 class LinearVAE(VAE):
+    def take_images(self, images):
+        return images  # of any real value
+
     def _build_networks(self):
         self.observation = Normal()
         images = keras.Input(SHAPE)

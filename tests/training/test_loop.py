@@ -8,10 +8,9 @@ import pytest
 import tensorflow as tf
 
 import zoo
-from zoo.config import RunConfig
+from zoo.config import EvaluationConfig, RunConfig
 from zoo.errors import UsageError
 from zoo.evaluation.elbo import Elbo
-from zoo.evaluation.records import Settings
 from zoo.evaluation.subjects import Subject
 from zoo.models.vae import VAE
 from zoo.run import Run, folder_lock
@@ -191,7 +190,9 @@ def test_evaluation_on_the_training_images_agrees_with_the_log(tmp_path, posteri
     np.savez(file, **state | rates)
     run = train(tiny(**settings, steps=500), tmp_path).run
     logged = run.metrics()[-1]
-    for record in list(Elbo().measure(Subject.of_run(run), run.dataset, Settings("train")))[:3]:
+    for record in list(Elbo().measure(Subject.of_run(run), run.dataset, EvaluationConfig("train")))[
+        :3
+    ]:
         # Training normalises by each batch, which moves a KL by parts of a percent.
         allowed = max(record.standard_error, 0.01 * record.value)
         assert logged[record.metric] == pytest.approx(record.value, abs=allowed), record.metric
@@ -199,5 +200,5 @@ def test_evaluation_on_the_training_images_agrees_with_the_log(tmp_path, posteri
         for net in run.model.encoder.head.nets:
             net.last.kernel.assign(0 * net.last.kernel)
             net.last.bias.assign(0 * net.last.bias)
-        without = next(Elbo().measure(Subject.of_run(run), run.dataset, Settings("train")))
+        without = next(Elbo().measure(Subject.of_run(run), run.dataset, EvaluationConfig("train")))
         assert abs(without.value - logged["elbo"]) > 3 * without.standard_error

@@ -18,10 +18,10 @@ import numpy as np
 from absl import logging
 from PIL import Image
 
-from zoo.config import DataConfig
+from zoo.config import SPLITS, DataConfig
 from zoo.data import decoding, tfds
 from zoo.data.cache import Append, file_state, load_or_decode
-from zoo.data.images import SPLITS, ImageDataset, consecutive
+from zoo.data.images import ImageDataset, consecutive
 from zoo.errors import UsageError
 
 SIZE = 64

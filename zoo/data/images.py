@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from zoo.config import SPLITS
 from zoo.errors import UsageError
 
-SPLITS = ("train", "validation", "test")
 FINGERPRINT_IMAGES = 64  # per split; chosen: enough to notice other data, read in no time
 
 

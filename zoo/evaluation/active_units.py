@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from zoo.config import EvaluationConfig
 from zoo.errors import UsageError
-from zoo.evaluation.records import Metric, Picture, Record, Settings
+from zoo.evaluation.records import Metric, Picture, Record
 from zoo.evaluation.subjects import Subject
 from zoo.figures import panels
 
@@ -55,14 +56,14 @@ class ActiveUnitsMetric(Metric):
     needs = ("encode",)
     uses = ("split", "num_samples")
 
-    def check(self, subject: Subject, dataset: Any, settings: Settings) -> None:
+    def check(self, subject: Subject, dataset: Any, settings: EvaluationConfig) -> None:
         """See the base; a variance takes two images."""
         super().check(subject, dataset, settings)
         if settings.count(2, len(dataset.split(settings.split))) < 2:
             raise UsageError(f"active_units of one {settings.split} image: expected at least 2")
 
     def measure(
-        self, subject: Subject, dataset: Any, settings: Settings
+        self, subject: Subject, dataset: Any, settings: EvaluationConfig
     ) -> Iterator[Record | Picture]:
         """Yields their number; of the point code z where `encode` gives no mean."""
         images = dataset.split(settings.split).images

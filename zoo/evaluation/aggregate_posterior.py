@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from zoo.config import EvaluationConfig
 from zoo.errors import UsageError
 from zoo.evaluation.encodings import (
     SPLITS,
@@ -24,7 +25,7 @@ from zoo.evaluation.marginal_kl import (
     log_normal,
     marginal_kl_stream,
 )
-from zoo.evaluation.records import Metric, Picture, Record, Settings
+from zoo.evaluation.records import Metric, Picture, Record
 from zoo.evaluation.subjects import Subject
 from zoo.figures import panels
 
@@ -118,7 +119,7 @@ class MarginalKLMetric(Metric):
     needs = ("encode",)
     uses = ("num_samples", "seed")
 
-    def check(self, subject: Subject, dataset: Any, settings: Settings) -> None:
+    def check(self, subject: Subject, dataset: Any, settings: EvaluationConfig) -> None:
         """See the base; the posterior has to be a Gaussian, or one carried through a flow."""
         super().check(subject, dataset, settings)
         check_encodings(subject, dataset)
@@ -126,7 +127,7 @@ class MarginalKLMetric(Metric):
             raise UsageError("num_samples=1 is too few for marginal_kl: expected at least 2")
 
     def measure(
-        self, subject: Subject, dataset: Any, settings: Settings
+        self, subject: Subject, dataset: Any, settings: EvaluationConfig
     ) -> Iterator[Record | Picture]:
         """Yields the marginal KL, average KL, mutual information, floor and log N."""
         encodings = encode_dataset(subject, dataset, cache=subject.cache)

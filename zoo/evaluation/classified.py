@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from zoo.data.images import SPLITS
+from zoo.config import SPLITS, EvaluationConfig
 from zoo.errors import UsageError
 from zoo.evaluation.classifiers import ImageClassifier, load_classifier
-from zoo.evaluation.records import Metric, Record, Settings
+from zoo.evaluation.records import Metric, Record
 from zoo.evaluation.subjects import Subject
 
 DEFAULT_SAMPLES = 50_000  # paper.md section 9 [R, H]; fewer where the split has fewer
@@ -67,7 +67,7 @@ class ClassifierMetric(Metric):
     uses = ("split", "num_samples", "seed", "classifier")
     least = 2
 
-    def check(self, subject: Subject, dataset: Any, settings: Settings) -> None:
+    def check(self, subject: Subject, dataset: Any, settings: EvaluationConfig) -> None:
         """See `Metric`."""
         super().check(subject, dataset, settings)
         if settings.classifier is None:
@@ -80,17 +80,17 @@ class ClassifierMetric(Metric):
             raise UsageError(f"{self.name} needs at least {self.least} images; there are {n}")
         self.classifier(subject, settings)
 
-    def asked(self, subject: Subject, settings: Settings) -> dict[str, Any]:
+    def asked(self, subject: Subject, settings: EvaluationConfig) -> dict[str, Any]:
         """See `Metric`; a classifier that was trained further is another one."""
         asked = super().asked(subject, settings)
         return {**asked, "classifier": self.classifier(subject, settings).name}
 
-    def classifier(self, subject: Subject, settings: Settings) -> ImageClassifier:
+    def classifier(self, subject: Subject, settings: EvaluationConfig) -> ImageClassifier:
         """The classifier of these settings."""
         key = settings.classifier
         return _kept(subject, key, lambda: load_classifier(key, subject.image_shape))
 
-    def samples(self, subject: Subject, dataset: Any, settings: Settings) -> Classified:
+    def samples(self, subject: Subject, dataset: Any, settings: EvaluationConfig) -> Classified:
         """The subject's samples, as many as the data."""
         classifier, n = self.classifier(subject, settings), _count(dataset, settings)
         batches = subject.batches("sample", batch_size=_BATCH, seed=settings.seed, count=n)
@@ -98,11 +98,11 @@ class ClassifierMetric(Metric):
         key = (classifier, "samples", n, settings.seed)
         return _kept(subject, key, lambda: _classify(classifier, images, n))
 
-    def data(self, subject: Subject, dataset: Any, settings: Settings) -> Classified:
+    def data(self, subject: Subject, dataset: Any, settings: EvaluationConfig) -> Classified:
         """The data of the split."""
         return self._split(subject, dataset, settings, settings.split)
 
-    def pairs(self, subject: Subject, dataset: Any, settings: Settings) -> Iterator[Pair]:
+    def pairs(self, subject: Subject, dataset: Any, settings: EvaluationConfig) -> Iterator[Pair]:
         """The data and as much other data, whose distance is the floor; the data and the samples.
 
         The other data are of a held-out split if they can be, since a classifier knows the images
@@ -119,7 +119,9 @@ class ClassifierMetric(Metric):
         yield Pair("_data", sides, data.first(len(other)), other)
         yield Pair("", "data and samples", data, samples)
 
-    def _split(self, subject: Subject, dataset: Any, settings: Settings, name: str) -> Classified:
+    def _split(
+        self, subject: Subject, dataset: Any, settings: EvaluationConfig, name: str
+    ) -> Classified:
         classifier, images = self.classifier(subject, settings), dataset.split(name).images
         n = min(_count(dataset, settings), len(images))
         chosen = np.random.default_rng(settings.seed).permutation(len(images))[:n]
@@ -133,7 +135,7 @@ class ClassifierMetric(Metric):
     def record(
         self,
         subject: Subject,
-        settings: Settings,
+        settings: EvaluationConfig,
         metric: str,
         value: float,
         standard_error: float | None,
@@ -149,7 +151,7 @@ class ClassifierMetric(Metric):
         )
 
 
-def _count(dataset: Any, settings: Settings) -> int:
+def _count(dataset: Any, settings: EvaluationConfig) -> int:
     return settings.count(DEFAULT_SAMPLES, len(dataset.split(settings.split)))
 
 

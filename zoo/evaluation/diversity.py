@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from zoo.config import EvaluationConfig
 from zoo.errors import UsageError
 from zoo.evaluation.ms_ssim import LEAST_SIDE, Diversity, ms_ssim_diversity
-from zoo.evaluation.records import Metric, Record, Settings
+from zoo.evaluation.records import Metric, Record
 from zoo.evaluation.subjects import Subject
 
 BATCH_SIZE, BATCHES = 64, 5  # [F:S10]
@@ -22,7 +23,7 @@ class MsSsimDiversity(Metric):
     needs = ("sample",)
     uses = ("split", "num_samples", "seed")
 
-    def check(self, subject: Subject, dataset: Any, settings: Settings) -> None:
+    def check(self, subject: Subject, dataset: Any, settings: EvaluationConfig) -> None:
         """See the base; it takes whole batches of images of at least 16 pixels."""
         super().check(subject, dataset, settings)
         available = len(dataset.split(settings.split))
@@ -38,7 +39,9 @@ class MsSsimDiversity(Metric):
                 f"of at least {LEAST_SIDE} pixels"
             )
 
-    def measure(self, subject: Subject, dataset: Any, settings: Settings) -> Iterator[Record]:
+    def measure(
+        self, subject: Subject, dataset: Any, settings: EvaluationConfig
+    ) -> Iterator[Record]:
         """Yields the diversity of the data, then of the samples."""
         images = dataset.split(settings.split).images
         count = settings.count(BATCHES * BATCH_SIZE, len(images))

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from zoo.config import EvaluationConfig
 from zoo.distributions.likelihoods import LIKELIHOODS, bits_per_dim
 from zoo.errors import UsageError
-from zoo.evaluation.records import Metric, Picture, Record, Settings, mean_record
+from zoo.evaluation.records import Metric, Picture, Record, mean_record
 from zoo.evaluation.subjects import Subject
 from zoo.figures import histogram, panels
 
@@ -45,7 +46,7 @@ class Elbo(Metric):
     needs = ("elbo",)
     uses = ("split", "num_samples", "seed")
 
-    def check(self, subject: Subject, dataset: Any, settings: Settings) -> None:
+    def check(self, subject: Subject, dataset: Any, settings: EvaluationConfig) -> None:
         """See the base."""
         super().check(subject, dataset, settings)
         dataset.split(settings.split)
@@ -56,7 +57,7 @@ class Elbo(Metric):
             )
 
     def measure(
-        self, subject: Subject, dataset: Any, settings: Settings
+        self, subject: Subject, dataset: Any, settings: EvaluationConfig
     ) -> Iterator[Record | Picture]:
         """Yields one record for each output of the signature, and bits per dimension where they
         are defined."""

@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from zoo.config import EvaluationConfig
 from zoo.errors import UsageError
-from zoo.evaluation.records import Metric, Picture, Record, Settings
+from zoo.evaluation.records import Metric, Picture, Record
 from zoo.evaluation.subjects import Subject
 from zoo.files import locked, remove, write_json
 from zoo.pictures import save_picture
@@ -47,7 +48,7 @@ def evaluate(
     subject: Subject,
     dataset: Any,
     names: Sequence[str],
-    settings: Settings,
+    settings: EvaluationConfig,
     output: Path,
     progress: Callable[[str], None] = lambda line: None,
 ) -> list[dict[str, Any]]:
@@ -104,6 +105,7 @@ def evaluate(
             progress(f"{metric.name} ...")
             key |= {"subject": subject.name, "step": subject.step}
             items = list(metric.measure(subject, dataset, settings))
+            _check_finite(metric.name, items)
             records = _keep(output, key, items)
         wanted += records
     return wanted
@@ -137,6 +139,18 @@ def _keep(
         if file not in shown:
             remove(file)
     return records
+
+
+def _check_finite(name: str, items: Sequence[Record | Picture]) -> None:
+    """Raises `UsageError` for a number that JSON, and whoever reads it, has no place for."""
+    for record in [item for item in items if isinstance(item, Record)]:
+        try:
+            json.dumps(dataclasses.asdict(record), allow_nan=False)
+        except ValueError:
+            raise UsageError(
+                f"{name}: {record.metric} is {record.value} +- {record.standard_error}, or a "
+                "detail of it is not finite: nothing of it is kept"
+            ) from None
 
 
 def _superseded(record: dict[str, Any], key: dict[str, Any]) -> bool:

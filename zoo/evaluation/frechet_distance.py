@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from zoo.config import EvaluationConfig
 from zoo.errors import UsageError
 from zoo.evaluation.classified import ClassifierMetric
-from zoo.evaluation.records import Record, Settings
+from zoo.evaluation.records import Record
 from zoo.evaluation.subjects import Subject
 
 
@@ -133,7 +134,9 @@ class FrechetInceptionDistance(ClassifierMetric):
 
     name = "fid"
 
-    def measure(self, subject: Subject, dataset: Any, settings: Settings) -> Iterator[Record]:
+    def measure(
+        self, subject: Subject, dataset: Any, settings: EvaluationConfig
+    ) -> Iterator[Record]:
         """Yields the distance of the data from other data, then from samples."""
         for pair in self.pairs(subject, dataset, settings):
             result = frechet_distance(pair.first.features, pair.second.features)

@@ -11,9 +11,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.special import rel_entr
 
+from zoo.config import EvaluationConfig
 from zoo.errors import UsageError
 from zoo.evaluation.classified import ClassifierMetric
-from zoo.evaluation.records import Picture, Record, Settings
+from zoo.evaluation.records import Picture, Record
 from zoo.evaluation.subjects import Subject
 
 SPLITS = 10  # [F]
@@ -88,7 +89,7 @@ class InceptionScoreMetric(ClassifierMetric):
     least = SPLITS * _LEAST_PER_SPLIT
 
     def measure(
-        self, subject: Subject, dataset: Any, settings: Settings
+        self, subject: Subject, dataset: Any, settings: EvaluationConfig
     ) -> Iterator[Record | Picture]:
         """Yields the two scores and a picture of the classes."""
         sides = {

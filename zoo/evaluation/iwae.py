@@ -21,10 +21,11 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from zoo.config import EvaluationConfig
 from zoo.errors import UsageError
 from zoo.evaluation.elbo import bits_record
 from zoo.evaluation.marginal_kl import gaussian_kl, log_normal
-from zoo.evaluation.records import Metric, Record, Settings, mean_record
+from zoo.evaluation.records import Metric, Record, mean_record
 from zoo.evaluation.subjects import Subject
 
 DEFAULT_DRAWS = 50  # chosen
@@ -98,12 +99,14 @@ class Iwae(Metric):
     needs = ("elbo",)
     uses = ("split", "num_samples", "seed", "draws")
 
-    def check(self, subject: Subject, dataset: Any, settings: Settings) -> None:
+    def check(self, subject: Subject, dataset: Any, settings: EvaluationConfig) -> None:
         """See the base; a classifier's estimate is no bound and has no weights."""
         super().check(subject, dataset, settings)
         has_closed_form(subject, dataset.split(settings.split).images[:PROBED], settings.seed)
 
-    def measure(self, subject: Subject, dataset: Any, settings: Settings) -> Iterator[Record]:
+    def measure(
+        self, subject: Subject, dataset: Any, settings: EvaluationConfig
+    ) -> Iterator[Record]:
         """Yields the bound, and its bits per dimension where they are defined."""
         images = dataset.split(settings.split).images
         images = images[: settings.count(len(images), len(images))]

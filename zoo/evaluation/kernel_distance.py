@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from zoo.config import EvaluationConfig
 from zoo.errors import UsageError
 from zoo.evaluation.classified import ClassifierMetric
 from zoo.evaluation.frechet_distance import checked_features
-from zoo.evaluation.records import Record, Settings
+from zoo.evaluation.records import Record
 from zoo.evaluation.subjects import Subject
 
 
@@ -93,7 +94,9 @@ class KernelInceptionDistance(ClassifierMetric):
 
     name = "kid"
 
-    def measure(self, subject: Subject, dataset: Any, settings: Settings) -> Iterator[Record]:
+    def measure(
+        self, subject: Subject, dataset: Any, settings: EvaluationConfig
+    ) -> Iterator[Record]:
         """Yields the distance of the data from other data, then from samples."""
         for pair in self.pairs(subject, dataset, settings):
             result = kernel_distance(pair.first.features, pair.second.features, seed=settings.seed)

@@ -14,6 +14,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from zoo.config import EvaluationConfig
 from zoo.errors import UsageError
 from zoo.evaluation.aggregate_posterior import DEFAULT_SAMPLES, marginal_kl_records
 from zoo.evaluation.code_samplers import Aggregate, prior_sampler
@@ -28,7 +29,7 @@ from zoo.evaluation.density_ratio import RatioOptions, estimate
 from zoo.evaluation.encodings import SPLITS
 from zoo.evaluation.kl_figures import bars, curve
 from zoo.evaluation.marginal_kl import MarginalKL
-from zoo.evaluation.records import Metric, Picture, Record, Settings
+from zoo.evaluation.records import Metric, Picture, Record
 from zoo.evaluation.subjects import Subject
 
 _BOUNDS = ("average_kl", "marginal_kl_floor", "log_n")
@@ -46,7 +47,7 @@ class _LearnedKL(Metric):
     needs = ("sample_posterior",)
     uses = ("num_samples", "seed", "train_steps")
 
-    def check(self, subject: Subject, dataset: Any, settings: Settings) -> None:
+    def check(self, subject: Subject, dataset: Any, settings: EvaluationConfig) -> None:
         """See the base; the training and validation examples have to be at hand."""
         super().check(subject, dataset, settings)
         for split in SPLITS:
@@ -62,7 +63,7 @@ class DensityRatioKLMetric(_LearnedKL):
     default_steps = 5_000  # chosen: minutes on two cores, 100,000 [C] would be an hour
 
     def measure(
-        self, subject: Subject, dataset: Any, settings: Settings
+        self, subject: Subject, dataset: Any, settings: EvaluationConfig
     ) -> Iterator[Record | Picture]:
         """Yields the mean logit, the Donsker-Varadhan value and, where Algorithm 2 applies, its
         bounds."""
@@ -124,7 +125,7 @@ class DensityModelKLMetric(_LearnedKL):
     default_steps = 2_000  # chosen: minutes on two cores, where 100,000 [C] would be hours
 
     def measure(
-        self, subject: Subject, dataset: Any, settings: Settings
+        self, subject: Subject, dataset: Any, settings: EvaluationConfig
     ) -> Iterator[Record | Picture]:
         """Yields a lower bound of the marginal KL by each model and, where Algorithm 2 applies,
         its bounds."""

@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from zoo.config import EvaluationConfig
 from zoo.errors import UsageError
 from zoo.evaluation.aggregate_posterior import log_aggregate
 from zoo.evaluation.elbo import BOUNDS
 from zoo.evaluation.encodings import SPLITS, check_encodings, encode_dataset
 from zoo.evaluation.marginal_kl import low_posterior
 from zoo.evaluation.neighbours import nearest_neighbours
-from zoo.evaluation.records import Metric, Picture, Record, Settings, mean_record
+from zoo.evaluation.records import Metric, Picture, Record, mean_record
 from zoo.evaluation.subjects import Subject
 from zoo.figures import histogram, panels, show_pixels
 from zoo.pictures import grid
@@ -42,14 +43,14 @@ class LowPosterior(Metric):
     needs = ("encode", "decode")
     uses = ("split", "num_samples", "seed", "score")
 
-    def check(self, subject: Subject, dataset: Any, settings: Settings) -> None:
+    def check(self, subject: Subject, dataset: Any, settings: EvaluationConfig) -> None:
         """See the base; q(z) has to have a density."""
         super().check(subject, dataset, settings)
         check_encodings(subject, dataset)
         dataset.split(settings.split)
 
     def measure(
-        self, subject: Subject, dataset: Any, settings: Settings
+        self, subject: Subject, dataset: Any, settings: EvaluationConfig
     ) -> Iterator[Record | Picture]:
         """Yields log q(z), the distance to the nearest training images, and, where there is an
         `elbo`, the bound and KL of data, low-posterior samples and those neighbours."""

@@ -10,10 +10,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn.cluster import MiniBatchKMeans
 
+from zoo.config import EvaluationConfig
 from zoo.errors import UsageError
 from zoo.evaluation.classified import ClassifierMetric
 from zoo.evaluation.frechet_distance import checked_features
-from zoo.evaluation.records import Picture, Record, Settings
+from zoo.evaluation.records import Picture, Record
 from zoo.evaluation.subjects import Subject
 
 NEIGHBOURS = 3  # [R]
@@ -164,7 +165,7 @@ class PrecisionRecallMetric(ClassifierMetric):
     least = CLUSTERS
 
     def measure(
-        self, subject: Subject, dataset: Any, settings: Settings
+        self, subject: Subject, dataset: Any, settings: EvaluationConfig
     ) -> Iterator[Record | Picture]:
         """Yields the four numbers of data and other data, then of data and samples; the curves."""
         curves = {}

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from zoo.config import EvaluationConfig
 from zoo.errors import UsageError
-from zoo.evaluation.records import Metric, Picture, Record, Settings, mean_record
+from zoo.evaluation.records import Metric, Picture, Record, mean_record
 from zoo.evaluation.similarity import SSIM_WINDOW, mean_squared_error, psnr, ssim
 from zoo.evaluation.subjects import Subject
 from zoo.pictures import side_by_side
@@ -46,7 +47,7 @@ class Reconstruction(Metric):
     needs = ("encode", "decode")
     uses = ("split", "num_samples")
 
-    def check(self, subject: Subject, dataset: Any, settings: Settings) -> None:
+    def check(self, subject: Subject, dataset: Any, settings: EvaluationConfig) -> None:
         """See the base; SSIM has a window that has to fit into the images."""
         super().check(subject, dataset, settings)
         dataset.split(settings.split)
@@ -57,7 +58,7 @@ class Reconstruction(Metric):
             )
 
     def measure(
-        self, subject: Subject, dataset: Any, settings: Settings
+        self, subject: Subject, dataset: Any, settings: EvaluationConfig
     ) -> Iterator[Record | Picture]:
         """Yields the means over images."""
         images = dataset.split(settings.split).images

@@ -8,36 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from zoo.config import EvaluationConfig
 from zoo.evaluation.subjects import Subject
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """How to measure.
-
-    Attributes:
-        split: the split of the data set that is measured.
-        num_samples: samples or examples to use; None for each metric's own default.
-        seed: of the evaluation's noise.
-        classifier: what gives classes and features to the metrics that need them; see
-            `zoo.evaluation.classifiers`.
-        train_steps: updates of a network that a metric trains; None for each metric's own default.
-        draws: draws of q(z|x) per image for a metric that takes several; None for its own default.
-        score: what ranks low-posterior samples; see `zoo.evaluation.marginal_kl.low_posterior`.
-    """
-
-    split: str = "test"
-    num_samples: int | None = None
-    seed: int = 0
-    classifier: str | None = None
-    train_steps: int | None = None
-    draws: int | None = None
-    score: str = "log_q"
-
-    def count(self, default: int, available: int | None = None) -> int:
-        """How many to use: as set, else `default`, at most `available`."""
-        wanted = default if self.num_samples is None else self.num_samples
-        return wanted if available is None else min(wanted, available)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,8 +58,8 @@ class Metric:
     Attributes:
         name: as in `zoo.evaluation.evaluate.METRICS`.
         needs: the signatures that it calls.
-        uses: the fields of `Settings` that its numbers depend on; a change of another one does not
-            make it measure again.
+        uses: the fields of `EvaluationConfig` that its numbers depend on; a change of another one
+            does not make it measure again.
         revision: raised where the same settings give other numbers or errors than before, so that
             what is on file is measured again.
     """
@@ -98,16 +70,16 @@ class Metric:
     needs: tuple[str, ...]
     uses: tuple[str, ...]
 
-    def asked(self, subject: Subject, settings: Settings) -> dict[str, Any]:
+    def asked(self, subject: Subject, settings: EvaluationConfig) -> dict[str, Any]:
         """What of `settings` the numbers hang on, as JSON."""
         return {name: getattr(settings, name) for name in self.uses}
 
-    def check(self, subject: Subject, dataset: Any, settings: Settings) -> None:
+    def check(self, subject: Subject, dataset: Any, settings: EvaluationConfig) -> None:
         """Raises `UsageError`, naming what is missing, where the metric does not apply."""
         subject.require(*self.needs)
 
     def measure(
-        self, subject: Subject, dataset: Any, settings: Settings
+        self, subject: Subject, dataset: Any, settings: EvaluationConfig
     ) -> Iterator[Record | Picture]:
         """Measures `subject` on `dataset`. Where real data have a score of their own, it comes
         first, from the same code, under the metric's name with `_data` behind it."""

@@ -22,8 +22,9 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from zoo import networks
+from zoo.config import EvaluationConfig
 from zoo.errors import UsageError
-from zoo.evaluation.records import Metric, Picture, Record, Settings, mean_record
+from zoo.evaluation.records import Metric, Picture, Record, mean_record
 from zoo.evaluation.subjects import Subject
 from zoo.figures import panels
 from zoo.losses import gradient_penalty
@@ -104,7 +105,7 @@ class WassersteinCritic(Metric):
     needs = ("sample",)
     uses = ("num_samples", "seed", "train_steps")
 
-    def check(self, subject: Subject, dataset: Any, settings: Settings) -> None:
+    def check(self, subject: Subject, dataset: Any, settings: EvaluationConfig) -> None:
         """See the base; it needs all three splits and networks for the images."""
         super().check(subject, dataset, settings)
         for split in ("train", "validation", "test"):
@@ -112,7 +113,7 @@ class WassersteinCritic(Metric):
         networks.family(dataset.image_shape)
 
     def measure(
-        self, subject: Subject, dataset: Any, settings: Settings
+        self, subject: Subject, dataset: Any, settings: EvaluationConfig
     ) -> Iterator[Record | Picture]:
         """Yields the floor first, then the gap on minibatches and on each split."""
         steps = settings.train_steps or DEFAULT_STEPS

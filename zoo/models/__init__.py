@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import importlib
-from collections.abc import Iterator
 from typing import Any
 
 from zoo.config import ModelConfig, RunConfig
@@ -50,19 +48,6 @@ def resolve(config: RunConfig, dataset: Any) -> RunConfig:
     )
 
 
-@contextlib.contextmanager
-def _dtype_policy(name: str) -> Iterator[None]:
-    """Layers made inside have this dtype policy; the caller's own comes back after."""
-    import keras
-
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
-
-
 def build_model(
     config: ModelConfig,
     image_shape: tuple[int, int, int],
@@ -74,11 +59,23 @@ def build_model(
     Sets the global seeds of Python, NumPy and TensorFlow, from which Keras draws initial weights.
 
     Raises:
-        UsageError: the model is unknown or a setting does not apply to it.
+        UsageError: the model is unknown, a setting does not apply to it, the shape is none of
+            images, or Keras runs on another backend than TensorFlow.
     """
     import keras
 
+    from zoo.models.settings import keras_settings
+
+    if keras.backend.backend() != "tensorflow":
+        raise UsageError(
+            f"Keras runs on {keras.backend.backend()}: the zoo needs KERAS_BACKEND=tensorflow, set "
+            "before Keras is imported"
+        )
+    if len(image_shape) != 3 or not all(isinstance(n, int) and n > 0 for n in image_shape):
+        raise UsageError(
+            f"image_shape={image_shape!r} is not accepted: expected (height, width, channels)"
+        )
     cls = model_class(config.model)
     keras.utils.set_random_seed(seed)
-    with _dtype_policy(dtype_policy):
+    with keras_settings(dtype_policy):
         return cls(config, image_shape)

@@ -9,15 +9,18 @@ and reads like its equations; everything about tapes, optimisers, replicas and m
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from zoo.config import ALL_PLAYERS, ModelConfig
-from zoo.errors import UsageError
+from zoo.errors import UsageError, reason
+from zoo.models.door import OUT_OF_RANGE, take_batches
+from zoo.models.settings import keras_settings
 from zoo.noise import Noise, step_noise
 from zoo.state import OPTIMIZER, fingerprint, stable_names
 
@@ -108,6 +111,47 @@ class PlayerModel(keras.Model):
         """The trainable variables that this player's loss moves, and no other's."""
         return getattr(self, player).trainable_variables
 
+    # ---- Keras's own methods -------------------------------------------------------------------
+
+    def fit(self, x: Any = None, *args: Any, validation_data: Any = None, **kwargs: Any) -> Any:
+        """As Keras's, on images uint8 or floats in [0, 1]: an array, or a `tf.data.Dataset`.
+
+        Raises:
+            UsageError: images are not what they have to be, before the first step where that can
+                be seen without reading a data set to its end.
+        """
+        with self._door():
+            if isinstance(validation_data, tuple):
+                validation_data = (self._take(validation_data[0]), *validation_data[1:])
+            else:
+                validation_data = self._take(validation_data)
+            return super().fit(self._take(x), *args, validation_data=validation_data, **kwargs)
+
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """See `fit`."""
+        with self._door():
+            return super().evaluate(self._take(x), *args, **kwargs)
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """See `fit`."""
+        with self._door():
+            return super().predict(self._take(x), *args, **kwargs)
+
+    def _take(self, data: Any) -> Any:
+        passes = (self.passes,) if self.passes > 1 else ()
+        return take_batches(data, (*passes, *self.image_shape))
+
+    @contextlib.contextmanager
+    def _door(self) -> Iterator[None]:
+        """Keras's methods under the zoo's settings, with one line where a data set is refused."""
+        try:
+            with keras_settings():
+                yield
+        except tf.errors.InvalidArgumentError as error:
+            if OUT_OF_RANGE not in error.message:
+                raise
+            raise UsageError(reason(error)) from None
+
     # ---- Training ------------------------------------------------------------------------------
 
     def losses(self, images: Batch, noise: Noise, training: bool = True) -> Losses:
@@ -174,12 +218,13 @@ class PlayerModel(keras.Model):
             optimizer=None, jit_compile=jit_compile, steps_per_execution=steps_per_execution
         )
         self.seed = seed
-        for player in self.players:
-            optimizer = self.make_optimizer(rates[player])
-            # Slots made inside the traced step would fail under a strategy, and a restored
-            # checkpoint would find nowhere to put its own.
-            optimizer.build(self.player_variables(player))
-            self.optimizers[player] = optimizer
+        with keras_settings():
+            for player in self.players:
+                optimizer = self.make_optimizer(rates[player])
+                # Slots made inside the traced step would fail under a strategy, and a restored
+                # checkpoint would find nowhere to put its own.
+                optimizer.build(self.player_variables(player))
+                self.optimizers[player] = optimizer
 
     def make_optimizer(self, learning_rate: float) -> keras.optimizers.Optimizer:
         """A new optimiser of a player: Adam, beta 0.5 and 0.9 [P], epsilon 1e-8 (chosen)."""

@@ -15,6 +15,7 @@ from zoo.distributions.likelihoods import LIKELIHOODS, Generated, Likelihood, Qu
 from zoo.distributions.posteriors import POSTERIORS, RealNVPHead, prior
 from zoo.errors import UsageError
 from zoo.models.base import PlayerModel
+from zoo.models.door import take_codes, take_images
 from zoo.networks.critics import CodeCritic, ImageCritic, JointCritic
 from zoo.networks.encoder import Encoder
 from zoo.noise import Noise
@@ -121,6 +122,10 @@ class GenerativeModel(PlayerModel):
 
     # ---- Distributions and the tensors of the signatures ---------------------------------------
 
+    def take_images(self, images: Any) -> tf.Tensor:
+        """What the functions below make of images that they are given; see `zoo.models.door`."""
+        return take_images(images, self.image_shape)
+
     def prior(self) -> Any:
         """p(z) = N(0, I), event shape `[D]`."""
         return prior(self.latent_size)
@@ -144,12 +149,13 @@ class GenerativeModel(PlayerModel):
 
     def decode(self, z: tf.Tensor) -> dict[str, tf.Tensor]:
         """The mean of p(x|z) as `images [N, H, W, C]`, and the likelihood's other parameters."""
+        z = take_codes(z, self.latent_size)
         return self.observation.parameters(self.decoder(z, training=False))
 
     def encode(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """The point code `z [N, D]`; `mean` and `stddev` where the posterior has them, `base_mean`
         and `base_stddev` where it carries such a Gaussian through a flow."""
-        q = self.posterior(images)
+        q = self.posterior(self.take_images(images))
         return {"z": q.point(), **q.moments()}
 
     def draw_posterior(self, q: Any, noise: Noise) -> tf.Tensor:
@@ -158,13 +164,14 @@ class GenerativeModel(PlayerModel):
 
     def sample_posterior(self, images: tf.Tensor, noise: Noise) -> dict[str, tf.Tensor]:
         """`z [N, D]`, a draw of q(z|x)."""
-        return {"z": self.draw_posterior(self.posterior(images), noise)}
+        q = self.posterior(self.take_images(images))
+        return {"z": self.draw_posterior(q, noise)}
 
     def to_base(self, z: tf.Tensor) -> dict[str, tf.Tensor]:
         """`base [N, D]`, the codes carried back through the flow that all images share, and
         `log_det [N]`, log|det d base / d z|: log q(z|x) = log N(base; base_mean, base_stddev) +
         log_det."""
-        base, log_det = self.encoder.head.to_base(z)
+        base, log_det = self.encoder.head.to_base(take_codes(z, self.latent_size))
         return {"base": base, "log_det": log_det}
 
     def sample(self, noise: Noise) -> dict[str, tf.Tensor]:
@@ -178,6 +185,7 @@ class GenerativeModel(PlayerModel):
         The bound is called `elbo`, or `elbo_ratio_estimate` where a critic stands for its
         divergence. `portable` keeps to operations that every runtime has.
         """
+        images = self.take_images(images)
         q = self.posterior(images)
         z = self.draw_posterior(q, noise)
         log_prob = self.observation.portable_log_prob if portable else self.observation.log_prob

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import zoo
+from zoo.config import EvaluationConfig
 from zoo.evaluation.evaluate import evaluate, make_metric
-from zoo.evaluation.records import Picture, Record, Settings
+from zoo.evaluation.records import Picture, Record
 from zoo.evaluation.subjects import Subject
 from zoo.paper.scales import Scale
 from zoo.run import Run
@@ -96,13 +97,13 @@ class Lab:
         pictures = [item for item in items if isinstance(item, Picture)]
         return records, {p.name: (p.caption, p.content) for p in pictures}
 
-    def _settings(self, metric: str, **settings: Any) -> Settings:
+    def _settings(self, metric: str, **settings: Any) -> EvaluationConfig:
         steps = self.scale.critic_steps if metric == "wasserstein_critic" else None
         sizes = {
             "num_samples": self.scale.samples,
             "train_steps": steps or self.scale.estimator_steps,
         }
-        return Settings(**{**sizes, **settings})
+        return EvaluationConfig(**{**sizes, **settings})
 
     @functools.lru_cache(maxsize=2)  # noqa: B019  one lab lives as long as its process
     def subject(self, path: Path) -> Subject:

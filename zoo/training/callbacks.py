@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import signal
 import threading
 import time
@@ -58,12 +59,17 @@ def check_finite(model: Any, run: Run) -> None:
     if faults.any():
         first = faults[faults > 0].min()
         names = [name for name, step in zip(model.checks, faults, strict=True) if step == first]
-        sound = run.checkpoints.newest()
-        kept = f"the checkpoint of step {sound} is sound" if sound else "there is no checkpoint yet"
-        raise UsageError(
-            f"training stopped at step {first}: not finite: {', '.join(names)}; {kept}; try a "
-            "smaller --learning_rate"
-        )
+        raise stopped(first, names, run)
+
+
+def stopped(step: int, names: list[str], run: Run) -> UsageError:
+    """What ends a run in which these values were not finite."""
+    sound = run.checkpoints.newest()
+    kept = f"the checkpoint of step {sound} is sound" if sound else "there is no checkpoint yet"
+    return UsageError(
+        f"training stopped at step {step}: not finite: {', '.join(names)}; {kept}; try a smaller "
+        "--learning_rate"
+    )
 
 
 @contextlib.contextmanager
@@ -124,6 +130,8 @@ class Metrics(StepCallback):
         check_finite(self.model, self._run)
         values = self.model.results()  # reduced over the workers, hence by all of them
         self.model.reset_metrics()
+        if bad := [name for name, value in values.items() if not math.isfinite(value)]:
+            raise stopped(self.step, [f"mean {name}" for name in bad], self._run)
         if not self._workers.chief:
             return
         now = time.monotonic()
@@ -182,7 +190,7 @@ class Pictures(StepCallback):
         pictures = {"samples": grid(self.model.sample(self._noise)["images"].numpy())}
         if "encode" in self.model.available_signatures:
             codes = self.model.encode(self._images)["z"]
-            decoded = self.model.decode(codes)["images"].numpy()
+            decoded = self.model.generate(codes).numpy()  # black where a run diverges
             pictures["reconstructions"] = side_by_side(self._images, decoded)
         with summaries(self._writer, self._run, self.step):
             for name, pixels in pictures.items():

@@ -1,0 +1,100 @@
+"""The door of a model: what callers hand to its methods is checked before anything is computed.
+
+Tensors of a graph under construction pass: the training input is the zoo's own, and exported
+signatures have guards in their graphs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from zoo.errors import UsageError
+from zoo.pixels import check_images
+
+OUT_OF_RANGE = "images must be finite floats in [0, 1], or uint8; their least and greatest value:"
+
+
+def take_images(images: Any, image_shape: tuple[int, int, int]) -> tf.Tensor:
+    """float32 `[N, H, W, C]` in [0, 1] of uint8, or of floats in [0, 1].
+
+    Raises:
+        UsageError: they are neither, or of another shape.
+    """
+    if tf.is_symbolic_tensor(images):
+        return tf.cast(images, tf.float32) / 255.0 if images.dtype == tf.uint8 else images
+    floats = check_images(_array("images", images), image_shape)
+    # A tensor that needs no change stays the same one, for a gradient with respect to it.
+    same = tf.is_tensor(images) and images.dtype == tf.float32
+    return images if same else tf.constant(floats)
+
+
+def take_codes(z: Any, latent_size: int) -> tf.Tensor:
+    """float32 `[N, D]`.
+
+    Raises:
+        UsageError: they are not finite, or of another shape.
+    """
+    if tf.is_symbolic_tensor(z):
+        return z
+    values = _array("z", z)
+    if values.dtype.kind not in "fi" or values.shape[1:] != (latent_size,) or not len(values):
+        raise UsageError(
+            f"z is {values.dtype} of the shape {list(values.shape)}: expected numbers, "
+            f"[N, {latent_size}]"
+        )
+    if not np.isfinite(values).all():
+        raise UsageError("z holds a value that is not finite: expected finite numbers")
+    same = tf.is_tensor(z) and z.dtype == tf.float32
+    return z if same else tf.constant(values, tf.float32)
+
+
+def take_batches(data: Any, image_shape: tuple[int, int, int]) -> Any:
+    """What `fit`, `evaluate` and `predict` may be given: arrays of images, or a `tf.data.Dataset`
+    of batches of them, with or without labels. What comes from a `tf.distribute` pipeline passes.
+
+    Raises:
+        UsageError: images are not what they have to be; of a data set, type and shape alone can be
+            seen beforehand, and values that are out of range end its iteration with
+            `tf.errors.InvalidArgumentError`.
+    """
+    if isinstance(data, tf.data.Dataset):
+        spec = data.element_spec
+        images = spec[0] if isinstance(spec, tuple) else spec
+        tensor = isinstance(images, tf.TensorSpec)
+        if not tensor or not (images.dtype == tf.uint8 or images.dtype.is_floating):
+            raise UsageError(
+                f"the data set has elements {spec}: expected batches of images, uint8 or floats, "
+                "alone or with labels"
+            )
+        if not images.shape.is_compatible_with([None, *image_shape]):
+            shape = images.shape.as_list() if images.shape.rank is not None else None
+            raise UsageError(
+                f"the data set has images of the shape {shape}: expected "
+                f"[N, {', '.join(map(str, image_shape))}]"
+            )
+        return data.map(_checked_in_graph)
+    if data is None or not (tf.is_tensor(data) or isinstance(data, (np.ndarray, list))):
+        return data
+    return check_images(_array("images", data), image_shape)
+
+
+def _checked_in_graph(images: tf.Tensor, *others: tf.Tensor) -> Any:
+    if images.dtype == tf.uint8:
+        images = tf.cast(images, tf.float32) / 255.0
+    else:
+        inside = tf.reduce_all((images >= 0.0) & (images <= 1.0))  # False for NaN
+        low, high = tf.reduce_min(images), tf.reduce_max(images)
+        check = tf.debugging.Assert(inside, [OUT_OF_RANGE, low, high])
+        with tf.control_dependencies([check]):
+            images = tf.cast(tf.identity(images), tf.float32)
+    return (images, *others) if others else images
+
+
+def _array(name: str, values: Any) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    except Exception as error:  # a ragged list, say
+        raise UsageError(f"{name} are no array: {error}") from None

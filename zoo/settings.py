@@ -1,0 +1,101 @@
+"""Fields of configurations: each carries its help text and its bounds, and is checked.
+
+Imports nothing heavy: the flags of the programs are generated from these fields.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from zoo.errors import UsageError
+from zoo.files import encodable
+
+LARGEST_INT = 2**31 - 1
+LARGEST_FLOAT = 3.4e38  # of float32, in which all is computed
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    choices: tuple[str, ...] | None = None,
+    above: float | None = None,
+    at_least: float | None = None,
+    at_most: float | None = None,
+) -> Any:
+    """A dataclass field that carries what its flag and its validation need.
+
+    Args:
+        default: value when nothing is said; None means "what the model or data set prescribes".
+        help: one sentence for `--help`.
+        choices: accepted strings.
+        above: exclusive lower bound of a number.
+        at_least: inclusive lower bound of a number.
+        at_most: inclusive upper bound, far above what anyone trains: for slips of the hand that
+            would fill the memory.
+    """
+    bounds = {"above": above, "at_least": at_least, "at_most": at_most}
+    metadata = {"help": help, "choices": choices, **bounds}
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def _check(field: dataclasses.Field, value: Any) -> Any:
+    """Returns `value` in the field's type, or raises `UsageError`."""
+    choices, above, at_least, at_most = (
+        field.metadata[k] for k in ("choices", "above", "at_least", "at_most")
+    )
+    kind = field.type.removesuffix(" | None")
+    if value is None and field.type.endswith("| None"):
+        return None
+
+    def refuse(accepted: str):
+        raise UsageError(f"{field.name}={value!r} is not accepted: expected {accepted}")
+
+    if kind == "bool":
+        if not isinstance(value, bool):
+            refuse("true or false")
+    elif kind in ("int", "float"):
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            refuse("a whole number" if kind == "int" else "a number")
+        if not abs(value) < math.inf or (kind == "int" and value != int(value)):
+            refuse("a whole number" if kind == "int" else "a finite number")
+        if abs(value) > (LARGEST_INT if kind == "int" else LARGEST_FLOAT):
+            refuse("a number below " + ("2**31" if kind == "int" else f"{LARGEST_FLOAT:.3g}"))
+        value = int(value) if kind == "int" else float(value)
+        if above is not None and not value > above:
+            refuse(f"a number above {above}")
+        if at_least is not None and not value >= at_least:
+            refuse(f"a number of at least {at_least}")
+        if at_most is not None and not value <= at_most:
+            refuse(f"a number of at most {at_most}")
+    elif kind == "str":
+        if not isinstance(value, str) or not value or not encodable(value):
+            refuse("a text")
+        if choices is not None and value not in choices:
+            refuse("one of " + ", ".join(choices))
+    return value
+
+
+class Checked:
+    """Validates every field on construction."""
+
+    @classmethod
+    def create(cls, **settings: Any) -> Any:
+        """As the constructor, with one line for a setting that does not exist.
+
+        Raises:
+            UsageError: a setting is unknown or its value is not accepted.
+        """
+        for name, value in settings.items():
+            if name not in cls.__dataclass_fields__:
+                known = ", ".join(cls.__dataclass_fields__)
+                raise UsageError(f"unknown setting {name}={value!r}: expected one of {known}")
+        return cls(**settings)
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            object.__setattr__(self, field.name, _check(field, getattr(self, field.name)))

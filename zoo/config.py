@@ -43,9 +43,20 @@ class DataConfig(Checked):
     skip_broken: bool = setting(
         False, "Leave out and count the images of a folder that cannot be decoded."
     )
+    copies: int = setting(
+        1,
+        "Colours in which each training digit comes, for --dataset=color_mnist_mini.",
+        above=0,
+        at_most=1000,
+    )
 
     def __post_init__(self):
         super().__post_init__()
+        if self.dataset != "color_mnist_mini" and self.copies != 1:
+            raise UsageError(
+                f"copies={self.copies} applies to dataset=color_mnist_mini only: {self.dataset} "
+                "has one image of each"
+            )
         if self.dataset == "folder" and self.data_dir is None:
             raise UsageError("dataset=folder needs data_dir, the folder of images; none was given")
         if self.dataset != "folder" and self.image_size is not None:

@@ -3,7 +3,7 @@ import pytest
 
 from zoo.config import DataConfig
 from zoo.data import load_dataset
-from zoo.data.color_mnist import COLOR_KEY, color_digits
+from zoo.data.color_mnist import COLOR_KEY, color_digits, load_mini
 from zoo.errors import UsageError
 
 
@@ -109,3 +109,23 @@ def test_mini_is_the_same_every_time(mini):
 def test_mini_refuses_a_data_dir(tmp_path):
     with pytest.raises(UsageError, match="does not apply to color_mnist_mini"):
         load_dataset(DataConfig(dataset="color_mnist_mini", data_dir=str(tmp_path)))
+
+
+def test_copies_come_in_further_colours():
+    once, thrice = (load_mini(DataConfig(copies=copies)) for copies in (1, 3))
+    train, copies = once.split("train"), thrice.split("train")
+    assert len(copies) == 3 * len(train)
+    for i, part in enumerate(np.split(copies.images, 3)):
+        assert np.array_equal(part, train.images) == (i == 0)
+    np.testing.assert_array_equal(copies.labels, np.tile(train.labels, 3))
+    # The same strokes: where a digit is not, there is nothing but noise about black.
+    first, second = np.split(copies.images.astype(int), 3)[:2]
+    background = (first < 90).all(axis=-1)
+    assert second[background].mean() < first[~background].mean() / 2
+    for split in ("validation", "test"):
+        np.testing.assert_array_equal(thrice.split(split).images, once.split(split).images)
+
+
+def test_copies_are_of_the_mini_set():
+    with pytest.raises(UsageError, match="copies=2 applies to dataset=color_mnist_mini only"):
+        DataConfig(dataset="cifar10", copies=2)

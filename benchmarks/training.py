@@ -7,14 +7,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import zoo
 from benchmarks.peers.specification import COLOR_MNIST
 from benchmarks.subjects import BATCH_SIZE
 from benchmarks.timing import Comparison, interleaved
 from zoo.config import DataConfig
 from zoo.data import load_dataset
+from zoo.pixels import as_floats
 
 STEPS, REPEATS = 60, 3
 PEERS = {"vae": "VAE", "aae": "Adversarial_AE"}
@@ -25,7 +24,7 @@ def run() -> list[Comparison]:
     from benchmarks.peers.pythae_training import seconds_per_step
 
     pixels = load_dataset(DataConfig()).split("train").images[: STEPS * BATCH_SIZE]
-    images = pixels / np.float32(255)
+    images = as_floats(pixels)
     sizes = {
         "latent_size": COLOR_MNIST.latent_size,
         "batch_size": BATCH_SIZE,

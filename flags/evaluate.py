@@ -71,6 +71,8 @@ def main(values: flags.FlagValues) -> None:
         error = record["standard_error"]
         spread = f" +- {error:.3g}" if error is not None else ""
         print(f"  {record['metric']:24} {record['value']:12.6g}{spread}   n={record['n']}")
+        for warning in record.get("warnings", ()):
+            print(f"    ! {warning}")
     print(f"wrote {output}")
 
 

@@ -49,13 +49,14 @@ def main(values: flags.FlagValues) -> None:
     from zoo.evaluation.subjects import Subject
     from zoo.files import atomic_file
     from zoo.pictures import grid, save_png
+    from zoo.pixels import as_levels
 
     subject = Subject.of_run(run) if run else Subject.of_saved_model(values.saved_model)
     drawn = subject.all("sample", seed=values.seed, count=count)
     if output.suffix == ".png":
         save_png(output, grid(drawn["images"]))
     else:
-        pixels = np.rint(np.clip(drawn["images"], 0, 1) * 255).astype(np.uint8)
+        pixels = as_levels(drawn["images"])
         with atomic_file(output) as temporary:
             np.savez(temporary, images=pixels, z=drawn["z"])
     print(f"wrote {count} samples of {subject.name} to {output}")

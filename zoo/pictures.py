@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from zoo.files import atomic_file
+from zoo.pixels import as_levels
 
 
 def grid(images: np.ndarray, columns: int | None = None, gap: int = 2) -> np.ndarray:
@@ -27,8 +28,7 @@ def grid(images: np.ndarray, columns: int | None = None, gap: int = 2) -> np.nda
     columns = columns or math.ceil(math.sqrt(n))
     rows = math.ceil(n / columns)
     canvas = np.full((rows * (h + gap) - gap, columns * (w + gap) - gap, c), 255, np.uint8)
-    finite = np.nan_to_num(images)  # the pictures of a run that diverges are black, and no error
-    for i, image in enumerate(np.rint(np.clip(finite, 0, 1) * 255).astype(np.uint8)):
+    for i, image in enumerate(as_levels(images)):  # black where a run diverges, and no error
         y, x = (i // columns) * (h + gap), (i % columns) * (w + gap)
         canvas[y : y + h, x : x + w] = image
     return canvas

@@ -1,6 +1,6 @@
 """Images as arrays: uint8 on disk and in caches, float32 in [0, 1] everywhere else.
 
-Nothing else converts, but for the training input, which does the same in its graph.
+Nothing else converts, but for training input and signatures, which do the same in their graphs.
 """
 
 from __future__ import annotations
@@ -15,6 +15,11 @@ def as_floats(images: np.ndarray) -> np.ndarray:
     if images.dtype == np.uint8:
         return images.astype(np.float32) / np.float32(255)
     return np.asarray(images, np.float32)
+
+
+def as_levels(images: np.ndarray) -> np.ndarray:
+    """uint8 grey levels of floats, those outside [0, 1] clipped; NaN is black."""
+    return np.rint(np.clip(np.nan_to_num(images), 0, 1) * 255).astype(np.uint8)
 
 
 def check_images(images: np.ndarray, image_shape: tuple[int, int, int]) -> np.ndarray:

@@ -131,7 +131,9 @@ def _records_table(records: list[dict[str, Any]]) -> str:
             f'<td class="number">{record["value"]:.6g}</td><td class="number">{spread}</td>'
             f'<td class="number">{record["n"]}</td><td>{_text(record["split"] or "")}</td>'
             f'<td class="number">{_text(record["step"])}</td>'
-            f'<td class="definition">{_text(record["definition"])}</td></tr>'
+            f'<td class="definition">{_text(record["definition"])}'
+            + "".join(f"<br><b>{_text(w)}</b>" for w in record.get("warnings", ()))
+            + "</td></tr>"
         )
     head = "".join(
         f"<th>{name}</th>"

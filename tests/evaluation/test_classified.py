@@ -91,17 +91,22 @@ def measure(name, subject, dataset, settings=SETTINGS):
 def test_inception_score_of_uniform_and_of_perfect_predictions(classifier, dataset):
     classifier.sharpness = 0.0
     records, _ = measure("inception_score", subject_of(moved(dataset, 0)), dataset)
-    assert list(records) == ["inception_score_data", "inception_score"]
+    names = [f"inception_score{part}" for part in ("_data", "_corrected_data", "", "_corrected")]
+    assert list(records) == names
     for record in records.values():
         assert record.value == pytest.approx(1) and record.n == 200
     classifier.sharpness = 100.0
     records, pictures = measure("inception_score", subject_of(moved(dataset, 0)), dataset)
-    for record in records.values():
-        # Twenty images a split are not quite balanced.
-        assert 0.8 * CLASSES < record.value <= CLASSES
-        assert record.standard_error == pytest.approx(
-            record.details["standard_deviation"] / np.sqrt(9)
-        )
+    for name, record in records.items():
+        if "corrected" in name:
+            assert record.value == pytest.approx(CLASSES, rel=0.05) and not record.warnings
+        else:
+            # Twenty images a split are not quite balanced.
+            assert 0.8 * CLASSES < record.value <= CLASSES
+            assert record.standard_error == pytest.approx(
+                record.details["standard_deviation"] / np.sqrt(9)
+            )
+            assert "n = 200, of at least 50000" in record.warnings[0]
         assert record.classifier == "fake of 100.0" and "as they are" in record.definition
     assert [picture.name for picture in pictures] == ["classes"]
 

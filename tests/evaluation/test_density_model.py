@@ -6,10 +6,19 @@ import pytest
 from scipy.stats import norm
 
 from tests.distributions.test_density_models import flow, lstm, mixture_of
-from zoo.distributions.density_models import AutoregressiveLSTM, MaskedAutoregressiveFlow
+from zoo.distributions.density_models import (
+    AutoregressiveLSTM,
+    DiagonalMixture,
+    MaskedAutoregressiveFlow,
+)
 from zoo.errors import UsageError
 from zoo.evaluation import density_model
-from zoo.evaluation.density_model import density_model_kl, fit_density_model, maximum_likelihood
+from zoo.evaluation.density_model import (
+    best_mixture,
+    density_model_kl,
+    fit_density_model,
+    maximum_likelihood,
+)
 from zoo.evaluation.marginal_kl import marginal_kl
 
 COVARIANCE = np.array([[1.0, 0.6, 0.3], [0.6, 0.5, 0.2], [0.3, 0.2, 0.8]])
@@ -44,13 +53,38 @@ def test_a_network_learns_a_gaussian(model):
 def test_a_mixture_falls_short_by_what_it_cannot_fit(monkeypatch):
     """One diagonal component leaves KL(q||r) = the total correlation."""
     monkeypatch.setattr(density_model, "FIT_SAMPLES", 5000)
-    monkeypatch.setitem(density_model.MIXTURES, "one", 1)
-    models = {name: fit_density_model(name, gaussian(0), 3) for name in ("one", "gmm_10")}
+    models = {"one": DiagonalMixture.fit(gaussian(0)(5000), 1, 0)}
+    models["gmm"] = fit_density_model("gmm", gaussian(0), 3)
     results = density_model_kl(models, [gaussian(1)(20_000)])
     correlation = 0.5 * (np.log(np.diag(COVARIANCE)).sum() - np.linalg.slogdet(COVARIANCE)[1])
     error = 4 * results["one"].standard_error
     assert results["one"].value == pytest.approx(KL - correlation, abs=error + 0.01)
-    assert results["one"].value < results["gmm_10"].value < KL + error
+    assert results["one"].value < results["gmm"].value < KL + error
+
+
+def test_more_components_than_the_codes_bear_are_not_taken():
+    """Three clusters, 400 codes of ten dimensions: many components would fit single codes."""
+    rng = np.random.default_rng(0)
+
+    def draw(count):
+        return 4.0 * rng.integers(3, size=(count, 1)) + rng.standard_normal((count, 10))
+
+    z, held_out, fresh = draw(400), draw(400), draw(4000)
+    best = best_mixture(z, held_out, seed=0)
+    values = {"best": best, "many": DiagonalMixture.fit(z, 300, 0)}
+    values = {name: model.log_prob(fresh).mean() for name, model in values.items()}
+    assert best.mixture.n_components == 10
+    assert values["best"] > values["many"] + 5
+
+
+def test_more_components_are_taken_where_they_help():
+    rng = np.random.default_rng(0)
+    centres = 20 * rng.standard_normal((60, 2))
+
+    def draw(count):
+        return centres[rng.integers(60, size=count)] + rng.standard_normal((count, 2))
+
+    assert best_mixture(draw(6000), draw(3000), seed=0).mixture.n_components >= 30
 
 
 @pytest.mark.parametrize("model", [flow, lstm])
@@ -120,7 +154,7 @@ def test_fits_are_repeatable(monkeypatch):
 
 
 def test_guards():
-    with pytest.raises(UsageError, match="'vae' is not known: expected gmm_10, .*, maf, lstm"):
+    with pytest.raises(UsageError, match="'vae' is not known: expected gmm, maf, lstm"):
         fit_density_model("vae", gaussian(0), 3)
     for z, message in ((np.zeros((1, 3)), "it: 1 samples"), (np.full((2, 3), np.nan), "finite")):
         with pytest.raises(UsageError, match=message):

@@ -121,13 +121,13 @@ def test_low_posterior_decodes_the_least_likely():
     images = np.concatenate([DATA.split(s).images for s in ("train", "validation")])
     encodings = model.all("encode", images=images)
     log_q = log_aggregate_posterior(z, encodings["mean"], encodings["stddev"])
-    lowest = np.sort(log_q)[:1000]
+    lowest = np.sort(log_q)[:300]  # of 3,000 the lowest tenth
     assert records["low_posterior_log_q"].value == pytest.approx(lowest.mean(), rel=1e-6)
     assert records["low_posterior_log_q_prior"].value == pytest.approx(log_q.mean(), rel=1e-6)
     assert records["low_posterior_log_q_prior"].n == 3000
     # Where q(z) is low the data are far, and the code far from the prior's centre.
     assert records["low_posterior_distance"].value > records["low_posterior_distance_prior"].value
-    decoded = model.all("decode", z=z[np.argsort(log_q)[:1000]])["images"]
+    decoded = model.all("decode", z=z[np.argsort(log_q)[:300]])["images"]
     again = model.all("elbo", images=decoded, seed=5)
     for name in ("elbo", "kl"):
         assert records[f"low_posterior_{name}"].value == pytest.approx(again[name].mean(), rel=1e-5)
@@ -144,6 +144,12 @@ def test_low_posterior_without_a_bound_or_by_another_score():
         records, pictures = measured(LowPosterior(), model, settings)
         assert set(pictures) == {"samples"} and not any("elbo" in name for name in records)
         assert records["low_posterior_log_q"].details["score"] == score
+
+
+def test_low_posterior_of_too_few_samples_is_refused():
+    settings = EvaluationConfig(num_samples=19)
+    with pytest.raises(UsageError, match="num_samples=19 is too few for low_posterior"):
+        LowPosterior().check(subject("encode", "decode"), DATA, settings)
 
 
 def test_low_posterior_refuses_images_out_of_range():

@@ -32,6 +32,26 @@ def test_value_is_that_of_the_definition():
     assert result.standard_error == pytest.approx(result.standard_deviation, rel=1e-6)
 
 
+def test_the_corrected_score_is_that_of_many_images():
+    """Dirichlet(0.1) over 10 classes, 60 sets of 500 images; the truth from two million."""
+    generator = np.random.default_rng(3)
+
+    def draw(count):
+        return generator.dirichlet(np.full(10, 0.1), size=count)
+
+    many = draw(2_000_000)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = np.nan_to_num(many * np.log(many * 10))
+    truth = np.exp(terms.sum(axis=1).mean())
+    results = [inception_score(draw(500)) for _ in range(60)]
+    corrected = np.array([r.corrected for r in results])
+    error = corrected.std(ddof=1) / np.sqrt(60)
+    assert abs(corrected.mean() - truth) < 3 * error
+    assert np.mean([r.value for r in results]) < truth - 10 * error  # the mean over splits
+    spread = corrected.std(ddof=1) / np.mean([r.corrected_standard_error for r in results])
+    assert 0.7 < spread < 1.4
+
+
 @pytest.mark.parametrize(
     ("probabilities", "splits", "message"),
     [

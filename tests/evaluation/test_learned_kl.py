@@ -8,7 +8,7 @@ from tests.evaluation.test_code_samplers import dataset, fake  # noqa: F401  a f
 from zoo.config import EvaluationConfig
 from zoo.data.images import ImageDataset
 from zoo.errors import UsageError
-from zoo.evaluation import density_model, learned_kl
+from zoo.evaluation import density_model
 from zoo.evaluation.aggregate_posterior import MarginalKLMetric
 from zoo.evaluation.learned_kl import DensityModelKLMetric, DensityRatioKLMetric
 from zoo.evaluation.records import Picture, Record
@@ -18,14 +18,13 @@ from zoo.pictures import save_picture
 BOUNDS = ["average_kl", "marginal_kl_floor", "log_n"]
 SETTINGS = EvaluationConfig("test", num_samples=600, seed=3, train_steps=3)
 RATIO = ["density_ratio_kl", "density_ratio_kl_donsker_varadhan"]
-MODELS = ["density_model_kl_gmm_10", "density_model_kl_maf", "density_model_kl_lstm"]
+MODELS = ["density_model_kl_gmm", "density_model_kl_maf", "density_model_kl_lstm"]
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     monkeypatch.setattr(density_model, "FIT_SAMPLES", 300)
-    names = {k: v for k, v in learned_kl._MODEL_NAMES.items() if k in ["gmm_10", "maf", "lstm"]}
-    monkeypatch.setattr(learned_kl, "_MODEL_NAMES", names)
+    monkeypatch.setattr(density_model, "COMPONENTS", (10,))
 
 
 def measure(metric, dataset, kind):  # noqa: F811

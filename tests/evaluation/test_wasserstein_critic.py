@@ -9,7 +9,14 @@ from zoo.data.images import ImageDataset, Split
 from zoo.errors import UsageError
 from zoo.evaluation.records import Picture, Record
 from zoo.evaluation.subjects import Subject
-from zoo.evaluation.wasserstein_critic import Critic, WassersteinCritic, batches_of
+from zoo.evaluation.wasserstein_critic import (
+    CRITICS,
+    Critic,
+    WassersteinCritic,
+    _train,
+    batches_of,
+    standard_error,
+)
 from zoo.losses import gradient_penalty
 from zoo.noise import row_noise, row_seeds
 
@@ -63,15 +70,16 @@ def dataset(value=0, splits=("train", "validation", "test")):
     return ImageDataset("noise", {k: Split(v) for k, v in images.items()}, {})
 
 
-def subject(images):
-    rng = np.random.default_rng(4)
+def subject(images, seed=4):
+    rng = np.random.default_rng(seed)
     sample = lambda seed: {"images": tf.constant(images(rng, len(seed)))}  # noqa: E731
     return Subject("fake", {"sample": sample}, "not_available", "weights", 1)
 
 
 def measured(images, steps=4, **settings):
     settings = EvaluationConfig(train_steps=steps, **settings)
-    return list(WassersteinCritic().measure(subject(images), dataset(), settings))
+    of_model = subject(images, settings.seed)
+    return list(WassersteinCritic().measure(of_model, dataset(), settings))
 
 
 def test_records_and_their_order():
@@ -81,13 +89,16 @@ def test_records_and_their_order():
     assert [r.metric for r in records] == [f"wasserstein_critic{name}" for name in names]
     values = {r.metric.rpartition("_")[2]: r.value for r in records}
     assert values["overfitting"] == pytest.approx(values["test"] - values["train"], abs=1e-9)
-    assert [r.n for r in records] == [2 * 64, 2 * 64, 70, 70, 70, 70]
+    assert [r.n for r in records] == [80, 80, 70, 70, 70, 70]
     assert all(r.standard_error > 0 and r.details["steps"] == 4 for r in records)
+    for record in records:
+        assert "trained for 4 updates" in record.warnings[0] and "n = 80" in record.warnings[1]
     (picture,) = (i for i in items if isinstance(i, Picture))
     assert picture.name == "training" and "floor" in picture.caption
 
 
 def test_a_second_model_is_measured_against_the_same_floor(monkeypatch):
+    monkeypatch.setattr("zoo.evaluation.wasserstein_critic.CRITICS", 2)
     trained, train = [], Critic.train
 
     def counted(self, real, fake, steps, name):
@@ -97,7 +108,41 @@ def test_a_second_model_is_measured_against_the_same_floor(monkeypatch):
     monkeypatch.setattr(Critic, "train", counted)
     one, other = (measured(lambda rng, n, v=v: of_value(v, n), seed=7) for v in (0.1, 0.9))
     assert one[0] == other[0] and one[1] != other[1]
-    assert trained == [f"critic of validation and {of}" for of in ("test", "samples", "samples")]
+    assert [name.split("and ")[1] for name in trained] == [
+        side for side in ("test images", "samples", "samples") for _ in range(2)
+    ]
+
+
+def test_the_standard_error_holds_the_spread_of_critics_and_of_images():
+    rng = np.random.default_rng(0)
+    values = np.array([1.0, 1.2, 0.7])
+    first, second = rng.normal(size=(3, 50)), 2 * rng.normal(size=(3, 70))
+    of_images = first.mean(0).var(ddof=1) / 50 + second.mean(0).var(ddof=1) / 70
+    expected = np.sqrt(values.var(ddof=1) / 3 + of_images)
+    assert standard_error(values, first, second) == pytest.approx(expected)
+    assert standard_error(values, first[:, :1], second) is None
+
+
+@pytest.mark.slow
+def test_the_standard_error_is_the_spread_over_seeds():
+    """Over other critics, other batches and other samples."""
+    data, found = dataset(), []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        samples = 0.3 * rng.random((80, *SHAPE), np.float32)
+        trained = _train(data, seed, 12, "data", lambda own, s=samples: batches_of(s, own))
+        scores = (trained.score(side) for side in (data.split("validation").images, samples))
+        found.append(trained.minibatches(*scores))
+    values, errors = zip(*found, strict=True)
+    assert 0.4 < np.std(values, ddof=1) / np.mean(errors) < 1.6
+
+
+def test_critics_differ_from_each_other_and_from_those_of_the_next_seed():
+    def seeds(seed):
+        trained = _train(dataset(), seed, 1, "data", lambda own: endless(of_value(0.5)))
+        return [critic.seed for critic in trained.critics]
+
+    assert len({*seeds(0), *seeds(1), *seeds(2**31 - 1)}) == 3 * CRITICS
 
 
 def test_batches_are_repeatable_draws():

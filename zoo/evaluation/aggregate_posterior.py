@@ -160,6 +160,7 @@ def marginal_kl_records(result: MarginalKL, names: Iterable[str]) -> Iterator[Re
         error = {
             "marginal_kl": result.standard_error,
             "average_kl": result.average_kl_standard_error,
+            "mutual_information": result.mutual_information_standard_error,
         }.get(name)
         yield Record(
             name,

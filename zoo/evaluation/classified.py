@@ -15,6 +15,7 @@ from zoo.errors import UsageError
 from zoo.evaluation.classifiers import ImageClassifier, load_classifier
 from zoo.evaluation.records import Metric, Record
 from zoo.evaluation.subjects import Subject
+from zoo.pixels import as_floats
 
 DEFAULT_SAMPLES = 50_000  # paper.md section 9 [R, H]; fewer where the split has fewer
 _BATCH = 100  # of the classifier; chosen
@@ -126,8 +127,7 @@ class ClassifierMetric(Metric):
         n = min(_count(dataset, settings), len(images))
         chosen = np.random.default_rng(settings.seed).permutation(len(images))[:n]
         batches = (
-            images[chosen[start : start + _BATCH]].astype(np.float32) / np.float32(255)
-            for start in range(0, n, _BATCH)
+            as_floats(images[chosen[start : start + _BATCH]]) for start in range(0, n, _BATCH)
         )
         key = (classifier, dataset.fingerprint, name, n, settings.seed)
         return _kept(subject, key, lambda: _classify(classifier, batches, n))
@@ -141,13 +141,22 @@ class ClassifierMetric(Metric):
         standard_error: float | None,
         n: int,
         definition: str,
+        warnings: tuple[str, ...] = (),
         **details: Any,
     ) -> Record:
         """A record with the classifier, and with what is done to images before it."""
         classifier = self.classifier(subject, settings)
         definition = f"{definition}; {classifier.preprocessing}"
         return Record(
-            metric, value, standard_error, n, settings.split, definition, details, classifier.name
+            metric,
+            value,
+            standard_error,
+            n,
+            settings.split,
+            definition,
+            details,
+            classifier.name,
+            warnings,
         )
 
 

@@ -28,14 +28,15 @@ from zoo.errors import UsageError
 from zoo.evaluation.fitting import Fit, Sampler
 from zoo.evaluation.marginal_kl import log_normal
 
-FIT_SAMPLES = 20_000  # that EM sees, chosen: 20 for each of 1,000 components, and 500 MB at work
+FIT_SAMPLES = 20_000  # that EM sees, chosen: at 1,000 components 500 MB at work
+HELD_OUT_SAMPLES = 5_000  # that choose between mixtures, chosen
 _ROWS = 256  # judged at once, chosen: an LSTM keeps `[rows, D, units]`
 
 NetworkDensity = MaskedAutoregressiveFlow | AutoregressiveLSTM
 
-# Components of the mixtures and the class of the networks; all sizes chosen [C].
-MIXTURES = {"gmm_10": 10, "gmm_100": 100, "gmm_1000": 1000}
-NETWORKS = {"maf": MaskedAutoregressiveFlow, "lstm": AutoregressiveLSTM}
+MIXTURE = "gmm"
+COMPONENTS = (10, 30, 100, 300, 1000)  # of the mixtures that are tried, chosen [C]
+NETWORKS = {"maf": MaskedAutoregressiveFlow, "lstm": AutoregressiveLSTM}  # sizes chosen [C]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,20 +77,20 @@ def fit_density_model(
     Sets the global seeds of Python, NumPy and TensorFlow, from which Keras draws initial weights.
 
     Args:
-        name: a key of `MIXTURES` or `NETWORKS`.
+        name: `MIXTURE` or a key of `NETWORKS`.
         draw: a count -> that many fresh z ~ q, `[count, D]`.
         size: D.
-        steps: updates of a network (chosen [C]); a mixture takes `FIT_SAMPLES` draws instead.
+        steps: updates of a network (chosen [C]); mixtures take `FIT_SAMPLES` draws instead.
         seed: of weights, or of the first components.
         progress: show a bar on stderr where it takes longer.
 
     Raises:
         UsageError: the name is unknown, or the loss is not finite.
     """
-    if name in MIXTURES:
-        return DiagonalMixture.fit(draw(FIT_SAMPLES), MIXTURES[name], seed)
+    if name == MIXTURE:
+        return best_mixture(draw(FIT_SAMPLES), draw(HELD_OUT_SAMPLES), seed)
     if name not in NETWORKS:
-        known = ", ".join((*MIXTURES, *NETWORKS))
+        known = ", ".join((MIXTURE, *NETWORKS))
         raise UsageError(f"density model {name!r} is not known: expected {known}")
     keras.utils.set_random_seed(seed)
     model = NETWORKS[name](size)
@@ -97,6 +98,32 @@ def fit_density_model(
     with tqdm(desc=name, total=steps, unit=" updates", delay=2, disable=not progress) as bar:
         maximum_likelihood(model, draw).train(steps, bar)
     return model
+
+
+def best_mixture(z: np.ndarray, held_out: np.ndarray, seed: int) -> DiagonalMixture:
+    """The mixture of as many components as give `held_out` the most likelihood.
+
+    More and more components are tried until one number of them gives less than that before: a
+    mixture with many fits the noise of what it sees, and its bound falls.
+
+    Args:
+        z: codes to fit, `[N, D]`.
+        held_out: codes to choose by, `[M, D]`.
+        seed: of the first components.
+
+    Raises:
+        UsageError: there are fewer codes than the least number of components.
+    """
+    best, highest = None, -math.inf
+    for components in COMPONENTS:
+        if best is not None and components > len(z):
+            break
+        mixture = DiagonalMixture.fit(z, components, seed)
+        likelihood = float(np.mean(mixture.log_prob(held_out)))
+        if not likelihood > highest:
+            break
+        best, highest = mixture, likelihood
+    return best
 
 
 def density_model_kl(

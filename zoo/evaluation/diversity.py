@@ -12,6 +12,7 @@ from zoo.errors import UsageError
 from zoo.evaluation.ms_ssim import LEAST_SIDE, Diversity, ms_ssim_diversity
 from zoo.evaluation.records import Metric, Record
 from zoo.evaluation.subjects import Subject
+from zoo.pixels import as_floats
 
 BATCH_SIZE, BATCHES = 64, 5  # [F:S10]
 
@@ -48,7 +49,7 @@ class MsSsimDiversity(Metric):
         count -= count % BATCH_SIZE
         # Sorted sets would have batches that are more alike than the set.
         chosen = np.random.default_rng(settings.seed).permutation(len(images))[:count]
-        data = images[chosen].astype(np.float32) / np.float32(255)
+        data = as_floats(images[chosen])
         yield _record("ms_ssim_diversity_data", ms_ssim_diversity(data), settings.split)
         samples = subject.all("sample", seed=settings.seed, count=count)["images"]
         yield _record("ms_ssim_diversity", ms_ssim_diversity(samples), None)

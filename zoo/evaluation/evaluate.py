@@ -128,7 +128,8 @@ def _keep(
             name = file.relative_to(output.parent).as_posix()
             pictures.append({"file": name, "caption": item.caption, **key})
         else:
-            records.append({**dataclasses.asdict(item), "versions": versions(), **key})
+            content = {**dataclasses.asdict(item), "warnings": list(item.warnings)}
+            records.append({**content, "versions": versions(), **key})
     with locked(output):
         evaluation = read_evaluation(output)
         for kind, new in (("records", records), ("pictures", pictures)):

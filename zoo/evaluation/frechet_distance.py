@@ -11,7 +11,7 @@ import numpy as np
 from zoo.config import EvaluationConfig
 from zoo.errors import UsageError
 from zoo.evaluation.classified import ClassifierMetric
-from zoo.evaluation.records import Record
+from zoo.evaluation.records import Record, few
 from zoo.evaluation.subjects import Subject
 
 
@@ -149,6 +149,9 @@ class FrechetInceptionDistance(ClassifierMetric):
                 result.n,
                 f"squared Frechet distance of Gaussians fitted to the features of {pair.sides}; "
                 "its bias falls with n: compare at equal n",
+                warnings=few(
+                    result.n, max(2000, 2 * result.features), "biased upwards by as few images"
+                ),
                 features=result.features,
                 rank_deficient=result.rank_deficient,
             )

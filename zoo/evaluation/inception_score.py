@@ -14,11 +14,12 @@ from scipy.special import rel_entr
 from zoo.config import EvaluationConfig
 from zoo.errors import UsageError
 from zoo.evaluation.classified import ClassifierMetric
-from zoo.evaluation.records import Picture, Record
+from zoo.evaluation.records import Picture, Record, few
 from zoo.evaluation.subjects import Subject
 
 SPLITS = 10  # [F]
 SHOWN = 20  # classes of the picture, chosen
+ENOUGH = 50_000  # images, as published scores have [F]
 
 _LEAST_PER_SPLIT = 10  # chosen: below, p(y) of a split says more of the split than of the model
 
@@ -27,9 +28,11 @@ _LEAST_PER_SPLIT = 10  # chosen: below, p(y) of a split says more of the split t
 class InceptionScore:
     """The score is between 1 and the number of classes; more is better."""
 
-    value: float  # mean over the splits
+    value: float  # mean over the splits, below the score of all images by the bias of small parts
     standard_deviation: float  # over the splits, as published scores give it
-    standard_error: float  # of value: over the splits, by their number
+    standard_error: float  # of value: over the splits, by their number; the bias is not in it
+    corrected: float  # of all images at once, less the bias that is left
+    corrected_standard_error: float
     splits: int
     n: int
 
@@ -40,7 +43,11 @@ def inception_score(
     """exp E_x KL(p(y|x) || p(y)) (Salimans et al. 2016 [F]), float64.
 
     The examples are shuffled before they are split, since sets that are sorted by class give each
-    split a p(y) of its own. The score grows with the size of a split: compare at equal n only.
+    split a p(y) of its own. The mean over splits is what is published; it grows with the size of a
+    split, and is far below the score of ten times as many images. `corrected` is the score of all
+    of them with the first term of its bias taken off, (Miller 1955) for an entropy,
+
+        log p(y) bias  ~  mean_i sum_k (p_ik - p_k)^2 / p_k / (2 n).
 
     Args:
         probabilities: [N, K], p(y|x) of a classifier, each row summing to 1.
@@ -73,7 +80,14 @@ def inception_score(
     for part in np.array_split(probabilities[order], splits):
         divergence = rel_entr(part, part.mean(axis=0)).sum(axis=1)
         scores.append(math.exp(divergence.mean()))
+    marginal = probabilities.mean(axis=0)
+    divergence = rel_entr(probabilities, marginal).sum(axis=1)
+    whole = math.exp(divergence.mean())
+    seen = marginal > 0
+    spread = np.square(probabilities[:, seen] - marginal[seen]) / marginal[seen]
     return InceptionScore(
+        corrected=whole * (1 + float(spread.sum(axis=1).mean()) / (2 * n)),
+        corrected_standard_error=float(whole * divergence.std(ddof=1) / math.sqrt(n)),
         value=float(np.mean(scores)),
         standard_deviation=float(np.std(scores)),
         standard_error=float(np.std(scores, ddof=1) / math.sqrt(splits)),
@@ -98,17 +112,35 @@ class InceptionScoreMetric(ClassifierMetric):
         }
         for name, side in sides.items():
             result = inception_score(side.probabilities, seed=settings.seed)
+            ending, classes = "_data" if name == "data" else "", side.logits.shape[1]
+            what = f"exp E KL(p(y|x)||p(y)) over {name}"
             yield self.record(
                 subject,
                 settings,
-                "inception_score_data" if name == "data" else "inception_score",
+                f"inception_score{ending}",
                 result.value,
                 result.standard_error,
                 result.n,
-                f"exp E KL(p(y|x)||p(y)) over {name}, mean over {SPLITS} splits after a shuffle; "
-                "it grows with n: compare at equal n",
+                f"{what}, mean over {SPLITS} splits after a shuffle, as published; it grows with "
+                "n: compare at equal n",
+                warnings=few(
+                    result.n,
+                    ENOUGH,
+                    "below the score of many images, which its error "
+                    "does not tell; see inception_score_corrected",
+                ),
                 standard_deviation=result.standard_deviation,
-                classes=side.logits.shape[1],
+                classes=classes,
+            )
+            yield self.record(
+                subject,
+                settings,
+                f"inception_score_corrected{ending}",
+                result.corrected,
+                result.corrected_standard_error,
+                result.n,
+                f"{what}, all at once, less the first term of its bias",
+                classes=classes,
             )
         yield Picture(
             "classes",

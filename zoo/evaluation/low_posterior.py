@@ -19,9 +19,11 @@ from zoo.evaluation.records import Metric, Picture, Record, mean_record
 from zoo.evaluation.subjects import Subject
 from zoo.figures import histogram, panels, show_pixels
 from zoo.pictures import grid
+from zoo.pixels import as_floats
 
 PRIOR_SAMPLES = 100_000  # K, chosen
 LOWEST = 1000  # m of the records and histograms, chosen
+LARGEST_SHARE = 10  # of K at least ten for each of m, chosen: among all samples none is lowest
 SHOWN = 64  # of the pictures, chosen
 
 _RANK = {"log_q": "log q(z)", "log_q_minus_log_p": "log q(z) - log p(z)"}
@@ -40,6 +42,7 @@ class LowPosterior(Metric):
     """Algorithm 1: what the decoder makes of the prior where q(z) is lowest."""
 
     name = "low_posterior"
+    revision = 2
     needs = ("encode", "decode")
     uses = ("split", "num_samples", "seed", "score")
 
@@ -48,6 +51,11 @@ class LowPosterior(Metric):
         super().check(subject, dataset, settings)
         check_encodings(subject, dataset)
         dataset.split(settings.split)
+        if settings.count(PRIOR_SAMPLES) < 2 * LARGEST_SHARE:
+            raise UsageError(
+                f"num_samples={settings.num_samples} is too few for low_posterior: expected at "
+                f"least {2 * LARGEST_SHARE}, of which it shows the lowest tenth"
+            )
 
     def measure(
         self, subject: Subject, dataset: Any, settings: EvaluationConfig
@@ -59,7 +67,7 @@ class LowPosterior(Metric):
         shape = samples, encodings.mean.shape[1]
         z = np.random.default_rng(settings.seed).standard_normal(shape, np.float32)
         log_q = log_aggregate(subject, encodings, z, progress=True)
-        count = min(LOWEST, samples)
+        count = min(LOWEST, samples // LARGEST_SHARE)
         lowest = low_posterior(z, log_q, count, settings.score)
 
         details = {"score": settings.score, "samples": samples, "examples": len(encodings.mean)}
@@ -107,7 +115,7 @@ def _grids(
 ) -> tuple[str, Any]:
     figure, axes = panels(3, 3, (4.2, 4.4))
     titles = "lowest " + _RANK[score], "their nearest training images", "ordinary prior samples"
-    neighbours = neighbours / np.float32(255)
+    neighbours = as_floats(neighbours)
     for axis, title, group in zip(axes, titles, (images, neighbours, ordinary), strict=True):
         show_pixels(axis, grid(group[:SHOWN]), title)
     caption = (

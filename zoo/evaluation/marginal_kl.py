@@ -53,6 +53,7 @@ class MarginalKL:
     log_n: float  # log N, the most mutual information that N examples can show
     floor: float  # max(0, average_kl - log_n), the least that value can be in expectation
     mutual_information: float  # average_kl - value (equation 5 [D]); expected in [0, log_n]
+    mutual_information_standard_error: float  # for these N examples, whose average KL is no sample
     m: int  # samples
     n: int  # examples
 
@@ -109,14 +110,20 @@ def marginal_kl_stream(
     if len(log_ratio) < 2 or not np.isfinite(log_ratio).all():
         raise UsageError(f"{len(log_ratio)} samples of q(z): expected at least 2, and all finite")
     value, average_kl, log_n = float(log_ratio.mean()), float(kl.mean()), math.log(n)
+    error = float(log_ratio.std(ddof=1) / math.sqrt(len(log_ratio)))
+    average_error = float(kl.std(ddof=1) / math.sqrt(n)) if n > 1 else None
     return MarginalKL(
         value=value,
-        standard_error=float(log_ratio.std(ddof=1) / math.sqrt(len(log_ratio))),
+        standard_error=error,
         average_kl=average_kl,
-        average_kl_standard_error=float(kl.std(ddof=1) / math.sqrt(n)) if n > 1 else None,
+        average_kl_standard_error=average_error,
         log_n=log_n,
         floor=max(0.0, average_kl - log_n),
         mutual_information=average_kl - value,
+        # Estimates of the conditional KLs have noise of their own.
+        mutual_information_standard_error=error
+        if closed_form
+        else math.hypot(error, average_error or 0.0),
         m=len(log_ratio),
         n=n,
     )

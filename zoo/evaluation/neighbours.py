@@ -7,6 +7,7 @@ from sklearn.metrics import pairwise_distances_argmin_min
 from tqdm import tqdm
 
 from zoo.errors import UsageError
+from zoo.pixels import as_floats
 
 _BLOCK_BYTES = 64 * 2**20  # chosen: of data, as float32, at a time
 
@@ -32,7 +33,7 @@ def nearest_neighbours(images: np.ndarray, data: np.ndarray) -> tuple[np.ndarray
     index, nearest = np.zeros(len(images), np.int64), np.full(len(images), np.inf)
     rows = max(1, _BLOCK_BYTES // (4 * size))
     for start in tqdm(range(0, len(data), rows), desc="neighbours", delay=2, unit_scale=rows):
-        block = data[start : start + rows].reshape(-1, size).astype(np.float32) / np.float32(255)
+        block = as_floats(data[start : start + rows]).reshape(-1, size)
         found, distances = pairwise_distances_argmin_min(queries, block)
         closer = distances < nearest
         index[closer], nearest[closer] = start + found[closer], distances[closer]

@@ -14,7 +14,7 @@ from zoo.config import EvaluationConfig
 from zoo.errors import UsageError
 from zoo.evaluation.classified import ClassifierMetric
 from zoo.evaluation.frechet_distance import checked_features
-from zoo.evaluation.records import Picture, Record
+from zoo.evaluation.records import Picture, Record, few
 from zoo.evaluation.subjects import Subject
 
 NEIGHBOURS = 3  # [R]
@@ -190,7 +190,14 @@ class PrecisionRecallMetric(ClassifierMetric):
                 share = name in ("precision", "recall") and 0 < value < 1
                 error = (value * (1 - value) / shares.n) ** 0.5 if share else None
                 yield self.record(
-                    subject, settings, name + pair.ending, value, error, shares.n, definition
+                    subject,
+                    settings,
+                    name + pair.ending,
+                    value,
+                    error,
+                    shares.n,
+                    definition,
+                    few(shares.n, 2000, "balls about so few images are wide"),
                 )
         yield Picture(
             "prd",

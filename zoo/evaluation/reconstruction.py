@@ -14,6 +14,7 @@ from zoo.evaluation.records import Metric, Picture, Record, mean_record
 from zoo.evaluation.similarity import SSIM_WINDOW, mean_squared_error, psnr, ssim
 from zoo.evaluation.subjects import Subject
 from zoo.pictures import side_by_side
+from zoo.pixels import as_floats
 
 SHOWN = 32  # chosen
 
@@ -35,7 +36,7 @@ def reconstruct(subject: Subject, images: np.ndarray) -> Iterator[tuple[np.ndarr
                 f"{subject.name}: its encode gives {', '.join(codes)}; expected z, the point code"
             )
         decoded = subject.all("decode", z=codes["z"])["images"]
-        originals = images[start : start + len(decoded)].astype(np.float32) / np.float32(255)
+        originals = as_floats(images[start : start + len(decoded)])
         yield originals, decoded
         start += len(decoded)
 

@@ -24,7 +24,9 @@ class Record:
         split: of the data; None where no data take part.
         definition: what the number is, with its unit.
         details: what else is needed to read it.
-        classifier: the one whose classes or features the number hangs on; None where there is none.
+        classifier: the one whose classes or features the number depends on; None where there is
+            none.
+        warnings: why it says less than it seems to, a short sentence each.
     """
 
     metric: str
@@ -35,6 +37,7 @@ class Record:
     definition: str
     details: dict[str, Any] = dataclasses.field(default_factory=dict)
     classifier: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +87,18 @@ class Metric:
         """Measures `subject` on `dataset`. Where real data have a score of their own, it comes
         first, from the same code, under the metric's name with `_data` behind it."""
         raise NotImplementedError
+
+
+def few(n: int, enough: int, consequence: str) -> tuple[str, ...]:
+    """The warning of a number from `n` images or samples where it takes `enough` to trust it."""
+    return (f"n = {n}, of at least {enough}: {consequence}",) if n < enough else ()
+
+
+def short(steps: int, enough: int) -> tuple[str, ...]:
+    """The warning of a network that a metric trained for `steps`, less than it takes."""
+    if steps >= enough:
+        return ()
+    return (f"trained for {steps} updates, of at least {enough}: the network may tell less yet",)
 
 
 def mean_record(

@@ -17,6 +17,7 @@ import tensorflow as tf
 from zoo.errors import UsageError
 from zoo.evaluation.saved_models import open_saved_model
 from zoo.noise import row_seeds
+from zoo.pixels import as_floats
 from zoo.run import Run
 from zoo.signatures import require, signature_functions
 
@@ -172,7 +173,7 @@ class Subject:
         total = count if count is not None else len(next(iter(inputs.values())))
         for start in range(0, total, batch_size):
             stop = min(start + batch_size, total)
-            feed = {name: _floats(values[start:stop]) for name, values in inputs.items()}
+            feed = {name: as_floats(values[start:stop]) for name, values in inputs.items()}
             if seed is not None:
                 feed["seed"] = row_seeds(seed, first_row + start, stop - start)
             outputs = function(**{name: tf.constant(value) for name, value in feed.items()})
@@ -197,9 +198,3 @@ def _fingerprint(saved_model: Path) -> str:
     for file in sorted((saved_model / "variables").glob("*")):
         digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
-
-
-def _floats(values: np.ndarray) -> np.ndarray:
-    if values.dtype == np.uint8:
-        return values.astype(np.float32) / np.float32(255.0)
-    return np.asarray(values, np.float32)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import keras
 import tensorflow as tf
 
@@ -29,12 +31,17 @@ class AAE(GenerativeModel):
     """
 
     players = ("encoder", "decoder", "code_critic")
+    # Of the Gaussian posterior, whose KL has a closed form whatever is trained.
     matching = Matching(
         visible="conditional, likelihood",
         latent="marginal, ratio",
         decoder="explicit",
-        posterior="either",
-        bound="ratio_estimate",
+        posterior="explicit",
+        bound="exact",
+    )
+    matching_by_posterior = dict.fromkeys(
+        ("deterministic", "implicit"),
+        dataclasses.replace(matching, posterior="implicit", bound="ratio_estimate"),
     )
     terms = ("log_likelihood", "marginal_kl_ratio_estimate")
     likelihoods = ("bernoulli", "quantized_normal", "categorical")
@@ -57,11 +64,6 @@ class AAE(GenerativeModel):
         }
         report = {"log_likelihood": log_likelihood, "marginal_kl_ratio_estimate": -code_logit}
         return losses, report
-
-    @property
-    def bound_status(self) -> str:
-        """Exact for the Gaussian posterior, whose KL has a closed form."""
-        return "exact" if self.config.posterior == "gaussian" else "ratio_estimate"
 
     def kl_ratio_estimate(self, images: tf.Tensor, z: tf.Tensor, noise: Noise) -> tf.Tensor:
         """`-c(z)`: one draw's part of the estimate of KL(q(z)||p(z)) `[N]`, nats."""

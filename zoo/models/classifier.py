@@ -14,6 +14,7 @@ from zoo.errors import UsageError
 from zoo.models.base import Batch, Losses, PlayerModel
 from zoo.networks.vgg import VGG
 from zoo.noise import Noise
+from zoo.pixels import as_floats
 
 MOMENTUM = 0.9
 # Keras takes this share of the weights off per unit of learning rate; momentum multiplies the usual
@@ -90,7 +91,7 @@ class Classifier(PlayerModel):
         wrong = 0
         for start in range(0, len(images), BATCH):
             part = slice(start, start + BATCH)
-            logits, _ = self.classify(tf.cast(images[part], tf.float32) / 255.0)
+            logits, _ = self.classify(as_floats(images[part]))
             wrong += int((logits.numpy().argmax(axis=1) != labels[part]).sum())
         return wrong / len(images)
 

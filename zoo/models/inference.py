@@ -57,7 +57,6 @@ class GenerativeModel(PlayerModel):
     """
 
     critic_batch_norm = True
-    has_elbo = True
     matching: Matching
     matching_by_posterior: Mapping[str, Matching] = {}
     likelihoods: tuple[str, ...] = ()
@@ -202,7 +201,12 @@ class GenerativeModel(PlayerModel):
     @property
     def bound_status(self) -> str:
         """The status of this configuration's bound; see `Matching.bound`."""
-        return self.matching_by_posterior.get(self.config.posterior, self.matching).bound
+        return self.matching_of(self.config.posterior).bound
+
+    @classmethod
+    def matching_of(cls, posterior: str | None) -> Matching:
+        """What the model matches with this posterior."""
+        return cls.matching_by_posterior.get(posterior, cls.matching)
 
     @property
     def available_signatures(self) -> tuple[str, ...]:
@@ -210,7 +214,7 @@ class GenerativeModel(PlayerModel):
         if "encoder" not in self.players:
             return ("decode", "sample")
         names = ["decode", "encode", "sample_posterior", "sample"]
-        if self.has_elbo and self.bound_status != "not_available":
+        if self.bound_status != "not_available":
             names.append("elbo")
         if self.config.posterior == "real_nvp" and not self.config.flow_context:
             names.append("to_base")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from zoo.models import MODELS, model_class
+from zoo.models.inference import Matching
 
 _COLUMNS = ("model", "visible space", "latent space", "decoder", "posterior", "bound")
 
@@ -12,11 +13,13 @@ def overview() -> str:
     rows = [_COLUMNS]
     for name in MODELS:
         cls = model_class(name)
-        ways = {f"`{name}`": cls.matching}
-        ways |= {f"`{name}`, `{p}`": m for p, m in cls.matching_by_posterior.items()}
-        rows += [
-            (way, m.visible, m.latent, m.decoder, m.posterior, m.bound) for way, m in ways.items()
-        ]
+        ways: dict[Matching, list[str]] = {}
+        for posterior in cls.posteriors or ("",):
+            ways.setdefault(cls.matching_of(posterior), []).append(posterior)
+        for m, posteriors in ways.items():
+            among = ", ".join(f"`{p}`" for p in posteriors) if len(ways) > 1 else ""
+            way = f"`{name}`" + (f", {among}" if among else "")
+            rows.append((way, m.visible, m.latent, m.decoder, m.posterior, m.bound))
     widths = [max(len(row[i]) for row in rows) for i in range(len(_COLUMNS))]
     rows.insert(1, tuple("-" * width for width in widths))
     cells = ((c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in rows)

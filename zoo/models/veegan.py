@@ -39,9 +39,8 @@ class VEEGAN(GenerativeModel):
         latent="joint ratio + code reconstruction",
         decoder="implicit",
         posterior="implicit",
-        bound="ratio_estimate",
+        bound="not_available",
     )
-    has_elbo = False
     terms = ("bound_ratio_estimate", "code_distance", "critic_generated", "critic_data")
     posteriors = ("deterministic",)
     options = {"reconstructor_adversarial": False}

@@ -14,6 +14,7 @@ from zoo.evaluation.neighbours import nearest_neighbours
 from zoo.figures import histogram, panels
 from zoo.paper.lab import Lab
 from zoo.paper.outcome import Claim, Outcome, compare
+from zoo.pixels import as_floats
 from zoo.run import Run
 
 CODES = 500  # of each group in the t-SNE and the histograms of pixels, chosen
@@ -75,9 +76,9 @@ def _pictures(lab: Lab, run: Run) -> dict[str, tuple[str, Any]]:
     images = subject.all("decode", z=low)["images"]
     index, _ = nearest_neighbours(images, train)
     pixels = {
-        "data": train[:CODES] / np.float32(255),
+        "data": as_floats(train[:CODES]),
         "low-posterior samples": images,
-        "their neighbours": train[index] / np.float32(255),
+        "their neighbours": as_floats(train[index]),
     }
     figure, (axis,) = panels(1, size=(6.0, 3.4))
     histogram(axis, {name: group.ravel() for name, group in pixels.items()}, "pixel value")

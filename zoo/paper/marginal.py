@@ -10,6 +10,7 @@ from zoo.paper.lab import Lab
 from zoo.paper.outcome import Claim, Outcome, column, compare, mean_and_error
 from zoo.paper.plots import bars
 from zoo.pictures import grid, side_by_side
+from zoo.pixels import as_floats
 
 Rows = list[dict[str, Any]]
 _CAPTION = (
@@ -62,7 +63,7 @@ def samples_and_reconstructions(lab: Lab, run: Any, count: int = 32) -> tuple[An
     """Grids of prior samples, and of test images above their reconstructions."""
     subject = lab.subject(run.path)
     samples = subject.all("sample", seed=0, count=count)["images"]
-    images = run.dataset.split("test").images[:count] / 255.0
+    images = as_floats(run.dataset.split("test").images[:count])
     codes = subject.all("encode", images=images)["z"]
     return grid(samples, columns=8), side_by_side(images, subject.all("decode", z=codes)["images"])
 

@@ -51,7 +51,7 @@ def density_ratio(lab: Lab) -> Outcome:
 
 def density_models(lab: Lab) -> Outcome:
     """Density models against Monte Carlo (Figure 21)."""
-    models = [f"density_model_kl_{m}" for m in ("gmm_10", "gmm_100", "gmm_1000", "maf", "lstm")]
+    models = [f"density_model_kl_{m}" for m in ("gmm", "maf", "lstm")]
     names = (*models, "marginal_kl")
     rows = _measured(lab, ("density_model_kl", "marginal_kl"), (*names, "marginal_kl_floor"))
     claims = [

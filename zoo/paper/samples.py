@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from zoo.evaluation.similarity import mean_squared_error
 from zoo.models import MODELS
 from zoo.paper.lab import Lab
 from zoo.paper.outcome import Outcome, compare, mean_and_error
 from zoo.pictures import grid, side_by_side
+from zoo.pixels import as_floats
 
 _SHOWN = 32
 
@@ -29,7 +28,7 @@ def samples(lab: Lab) -> Outcome:
             )
             if "encode" not in subject.functions:
                 continue
-            images = run.dataset.split("test").images[: lab.scale.samples] / np.float32(255)
+            images = as_floats(run.dataset.split("test").images[: lab.scale.samples])
             codes = subject.all("encode", images=images)["z"]
             decoded = subject.all("decode", z=codes)["images"]
             errors = mean_squared_error(images, decoded)

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import keras
-import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
 from zoo.errors import UsageError, reason
 from zoo.noise import row_noise, row_seeds
 from zoo.pictures import grid, save_png, side_by_side
+from zoo.pixels import as_floats
 from zoo.run import Run
 from zoo.training.workers import Workers
 
@@ -179,7 +179,7 @@ class Pictures(StepCallback):
         super().__init__(span)
         self._every, self._run, self._writer = every, run, writer
         images = dataset.split("validation").images[: PICTURE_IMAGES // 2]
-        self._images = images.astype(np.float32) / 255.0
+        self._images = as_floats(images)
         self._noise = row_noise(row_seeds(run.config.training.seed, 0, PICTURE_IMAGES))
 
     def on_step(self, logs: dict[str, Any]) -> None:

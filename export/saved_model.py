@@ -14,6 +14,7 @@ from export.portable import FOLDER, write_portable
 from export.warmup import write_warmup
 from zoo.errors import UsageError, reason
 from zoo.files import ABANDONED, atomic_folder, remove_partial, usable_path, write_json
+from zoo.manifest import write_manifest
 from zoo.run import Run, versions
 from zoo.signatures import PORTABLE, portable_functions, require, signature_functions
 
@@ -126,6 +127,7 @@ def export_saved_model(
             raise UsageError(f"cannot write {target}: {reason(error)}") from error
         if portable:
             write_portable(temporary, portable, module.weights, formats)
+        write_manifest(temporary)
     return target
 
 

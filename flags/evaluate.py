@@ -25,6 +25,7 @@ def define(values: flags.FlagValues) -> None:
         values,
         "run_dir",
         "saved_model",
+        "trust",
         "output",
         output="JSON file of the records; evaluation.json of the run folder by default.",
     )
@@ -58,7 +59,9 @@ def main(values: flags.FlagValues) -> None:
     from zoo.evaluation.subjects import Subject
 
     subject = (
-        Subject.of_run(run) if source == "run_dir" else Subject.of_saved_model(values.saved_model)
+        Subject.of_run(run)
+        if source == "run_dir"
+        else Subject.of_saved_model(values.saved_model, values.trust)
     )
     dataset = load_dataset(data) if chosen else run.dataset
     if dataset.image_shape != subject.image_shape:

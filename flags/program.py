@@ -42,6 +42,12 @@ SHARED = {
     ),
     "output": (flags.DEFINE_string, None, "Where to write."),
     "num_samples": (flags.DEFINE_integer, None, "How many samples to draw."),
+    "trust": (
+        flags.DEFINE_bool,
+        False,
+        "Load a SavedModel even if its operations reach files, Python or the network; see "
+        "SECURITY.md.",
+    ),
     "preset": (flags.DEFINE_string, None, "Documented settings to begin with, as color_mnist/vae."),
 }
 

@@ -25,6 +25,7 @@ def define(values: flags.FlagValues) -> None:
         values,
         "run_dir",
         "saved_model",
+        "trust",
         "num_samples",
         "output",
         output="A .png, for a grid, or a .npz with `images` uint8 and `z`.",
@@ -51,7 +52,9 @@ def main(values: flags.FlagValues) -> None:
     from zoo.pictures import grid, save_png
     from zoo.pixels import as_levels
 
-    subject = Subject.of_run(run) if run else Subject.of_saved_model(values.saved_model)
+    subject = (
+        Subject.of_run(run) if run else Subject.of_saved_model(values.saved_model, values.trust)
+    )
     drawn = subject.all("sample", seed=values.seed, count=count)
     if output.suffix == ".png":
         save_png(output, grid(drawn["images"]))

@@ -11,6 +11,8 @@ import tensorflow as tf
 
 from zoo.errors import UsageError, reason
 from zoo.files import read_json, usable_path
+from zoo.manifest import check_manifest
+from zoo.saved_model_graph import refuse_reaching_out
 
 # Inputs with their number of dimensions, and the outputs that are read.
 CONTRACT = {
@@ -23,15 +25,25 @@ CONTRACT = {
 BOUNDS = ("exact", "estimate", "ratio_estimate", "not_available")
 
 
-def open_saved_model(folder: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def open_saved_model(
+    folder: str | Path, trust: bool = False
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """The signatures of a SavedModel by name, and its model card, empty where it has none.
 
+    Args:
+        folder: the version folder.
+        trust: load it whatever its operations may do; see `zoo.saved_model_graph`.
+
     Raises:
-        UsageError: it is no SavedModel, is damaged, or has a signature that is not ours.
+        UsageError: it is no SavedModel, is damaged, has a signature that is not ours, or, unless it
+            is trusted, operations that reach out of it.
     """
     folder = usable_path(folder, "saved_model")
     if not os.path.isfile(folder / "saved_model.pb"):
         raise UsageError(f"{folder} is not a SavedModel: it has no saved_model.pb")
+    check_manifest(folder)
+    if not trust:
+        refuse_reaching_out(folder)
     try:
         loaded = tf.saved_model.load(str(folder))
         functions = dict(loaded.signatures)

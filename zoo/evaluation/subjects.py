@@ -74,14 +74,14 @@ class Subject:
         )
 
     @classmethod
-    def of_saved_model(cls, folder: str | Path) -> Subject:
+    def of_saved_model(cls, folder: str | Path, trust: bool = False) -> Subject:
         """A SavedModel; its card, where it has one, tells the step, the status of its bound and the
         likelihood.
 
         Raises:
-            UsageError: it is no SavedModel, or has none of the signatures.
+            UsageError: `open_saved_model` refuses it, or it has none of the signatures.
         """
-        functions, card = open_saved_model(folder)
+        functions, card = open_saved_model(folder, trust)
         if not any(name in functions for name in SIGNATURES):
             names = ", ".join(functions) or "none"
             raise UsageError(

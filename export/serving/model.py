@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import error_codes_pb2, saved_model_pb2
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 
+from export.serving import tensors
 from export.serving.limits import Limits, Refusal, invalid
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -85,6 +86,10 @@ class Version:
                 f'Serving signature name: "{name}" not found in signature def',
             )
         return self._signatures[name]
+
+    def most_values(self, max_rows: int) -> int | None:
+        """See `tensors.most_values`."""
+        return tensors.most_values([s.inputs for s in self._signatures.values()], max_rows)
 
 
 class ServedModel:

@@ -105,7 +105,6 @@ class ServedModel:
         self.folder, self.name, self.limits = folder, folder.resolve().name, limits
         self._versions = Versions(folder, Version)
         self._turns = threading.BoundedSemaphore(limits.max_concurrency)
-        self.failures = self._versions.failures
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
@@ -139,6 +138,10 @@ class ServedModel:
             which = f"Latest({name})" if number is None else f"Specific({name}, {number})"
             raise Refusal(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: {which}")
         return loaded
+
+    def failures(self) -> dict[int, str]:
+        """Why versions could not be loaded."""
+        return self._versions.failures()
 
     def status(self, name: str, number: int | None = None, label: str = "") -> Any:
         """GetModelStatusResponse of one version, or of all, the newest first."""

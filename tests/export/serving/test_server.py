@@ -92,6 +92,7 @@ def test_versions(server, stubs, signatures):
 def test_status(server, stubs):
     entry = {"state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
     newest = {"version": "2", **entry}
+    assert rest_predict(server, ZERO, "/versions/1")[0] == 200  # or it has not been loaded yet
     whole = {"model_version_status": [newest, {"version": "1", **entry}]}
     assert http(server, "/v1/models/vae") == (200, whole)
     only = {"model_version_status": [newest]}

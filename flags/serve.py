@@ -9,6 +9,7 @@ serve the same folder.
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import sys
 from pathlib import Path
@@ -32,7 +33,13 @@ def define(values: flags.FlagValues) -> None:
     )
     flags.DEFINE_integer("max_batch_size", 256, "Most rows of a request.", flag_values=values)
     flags.DEFINE_integer(
-        "max_request_megabytes", 32, "Largest request, in MiB.", flag_values=values
+        "max_request_megabytes", 32, "Largest gRPC request, in MiB.", flag_values=values
+    )
+    flags.DEFINE_integer(
+        "max_json_megabytes",
+        4,
+        "Largest REST request, in MiB; parsing one holds all others up, some 0.1 s for 4 MiB.",
+        flag_values=values,
     )
     flags.DEFINE_integer(
         "max_concurrency", 4, "Most predictions at once; more wait 10 s.", flag_values=values
@@ -50,9 +57,9 @@ def main(values: flags.FlagValues) -> None:
         )
     ports = [_port(values, name) for name in ("rest_port", "grpc_port")]
     address = _address(values["address"].value, values["allow_remote"].value)
-    batch, megabytes, concurrency = (
-        program.positive(values, name)
-        for name in ("max_batch_size", "max_request_megabytes", "max_concurrency")
+    batch, megabytes, json_megabytes, concurrency = (
+        program.positive(values, f"max_{name}")
+        for name in ("batch_size", "request_megabytes", "json_megabytes", "concurrency")
     )
     try:
         import grpc  # noqa: F401
@@ -65,8 +72,9 @@ def main(values: flags.FlagValues) -> None:
     from export.serving.limits import Limits
     from export.serving.server import Server, Stop
 
+    gc.freeze()  # what is imported stays: parsing need not pause for the collector to look at it
     stop = Stop()
-    limits = Limits(batch, megabytes << 20, concurrency)
+    limits = Limits(batch, megabytes << 20, json_megabytes << 20, concurrency)
     with Server(folder, address, *ports, limits) as server:
         host = f"[{address}]" if ":" in address else address
         print(

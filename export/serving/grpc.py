@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
 import tensorflow as tf
+from google.protobuf.message import DecodeError, Message
 from tensorflow_serving.apis import (
-    model_service_pb2_grpc,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
     predict_pb2,
-    prediction_service_pb2_grpc,
 )
 
-from export.serving import tensors
+from export.serving import tensors, wire
 from export.serving.limits import Refusal, invalid
 from export.serving.model import ServedModel
 
@@ -42,8 +42,23 @@ def grpc_server(address: str, port: int, model: ServedModel) -> tuple[grpc.Serve
             ("grpc.max_connection_age_grace_ms", _GRACE_MS),
         ],
     )
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(_Predictions(model), server)
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(_Models(model), server)
+    methods = {
+        "PredictionService": {
+            "Predict": _method(predict_pb2.PredictRequest, model, _predict),
+            "GetModelMetadata": _method(
+                get_model_metadata_pb2.GetModelMetadataRequest, model, _metadata
+            ),
+        },
+        "ModelService": {
+            "GetModelStatus": _method(get_model_status_pb2.GetModelStatusRequest, model, _status)
+        },
+    }
+    server.add_generic_rpc_handlers(
+        [
+            grpc.method_handlers_generic_handler(f"tensorflow.serving.{service}", handlers)
+            for service, handlers in methods.items()
+        ]
+    )
     host = f"[{address}]" if ":" in address else address
     try:
         bound = server.add_insecure_port(f"{host}:{port}")
@@ -52,25 +67,26 @@ def grpc_server(address: str, port: int, model: ServedModel) -> tuple[grpc.Serve
     return server, bound
 
 
-def _answered(method: Callable) -> Callable:
-    """Ends the call of a refused request with its code and message."""
+def _method(
+    kind: type[Message], model: ServedModel, answer: Callable[[ServedModel, Any], Message]
+) -> grpc.RpcMethodHandler:
+    """A method that takes bytes: gRPC's own answer to what is no message would be INTERNAL."""
 
-    @functools.wraps(method)
-    def answered(self: Any, request: Any, context: grpc.ServicerContext) -> Any:
+    def method(data: bytes, context: grpc.ServicerContext) -> bytes:
         try:
-            return method(self, request)
+            return answer(model, _parsed(kind, data)).SerializeToString()
         except Refusal as refusal:
             context.abort(refusal.code, refusal.message)
 
-    return answered
+    return grpc.unary_unary_rpc_method_handler(method)
 
 
-@_answered
-def _not_served(self: Any, request: Any) -> Any:
-    raise Refusal(
-        grpc.StatusCode.UNIMPLEMENTED,
-        "served are Predict, GetModelMetadata and GetModelStatus",
-    )
+def _parsed(kind: type[Message], data: bytes) -> Message:
+    wire.check(data, kind.DESCRIPTOR)
+    try:
+        return kind.FromString(data)
+    except DecodeError as error:
+        raise invalid(f"no {kind.DESCRIPTOR.name}: {error}") from None
 
 
 def _wanted(request: Any) -> tuple[str, int | None, str]:
@@ -82,48 +98,31 @@ def _wanted(request: Any) -> tuple[str, int | None, str]:
     return spec.name, number, spec.version_label
 
 
-class _Predictions(prediction_service_pb2_grpc.PredictionServiceServicer):
-    def __init__(self, model: ServedModel):
-        self._model = model
-
-    @_answered
-    def Predict(self, request: Any) -> Any:  # noqa: N802
-        model = self._model
-        with model.turn():
-            version = model.version(*_wanted(request))
-            name = request.model_spec.signature_name
-            signature = version.signature(name)
-            arrays = tensors.from_protos(
-                request.inputs, signature.inputs, model.limits.max_batch_size
-            )
-            outputs = signature(arrays, request.output_filter)
-            response = predict_pb2.PredictResponse()
-            response.model_spec.name = request.model_spec.name
-            response.model_spec.signature_name = name or _DEFAULT_SIGNATURE
-            response.model_spec.version.value = version.number
-            for key, values in outputs.items():
-                response.outputs[key].CopyFrom(tf.make_tensor_proto(values))
-            return response
-
-    @_answered
-    def GetModelMetadata(self, request: Any) -> Any:  # noqa: N802
-        wanted = _wanted(request)
-        if not request.metadata_field:
-            raise invalid("GetModelMetadataRequest must specify at least one metadata_field")
-        for field in request.metadata_field:
-            if field != "signature_def":
-                raise invalid(f"Metadata field {field} is not supported")
-        return self._model.metadata(*wanted)
-
-    Classify = Regress = MultiInference = _not_served
+def _predict(model: ServedModel, request: Any) -> Message:
+    with model.turn():
+        version = model.version(*_wanted(request))
+        name = request.model_spec.signature_name
+        signature = version.signature(name)
+        arrays = tensors.from_protos(request.inputs, signature.inputs, model.limits.max_batch_size)
+        outputs = signature(arrays, request.output_filter)
+        response = predict_pb2.PredictResponse()
+        response.model_spec.name = request.model_spec.name
+        response.model_spec.signature_name = name or _DEFAULT_SIGNATURE
+        response.model_spec.version.value = version.number
+        for key, values in outputs.items():
+            response.outputs[key].CopyFrom(tf.make_tensor_proto(values))
+        return response
 
 
-class _Models(model_service_pb2_grpc.ModelServiceServicer):
-    def __init__(self, model: ServedModel):
-        self._model = model
+def _metadata(model: ServedModel, request: Any) -> Message:
+    wanted = _wanted(request)
+    if not request.metadata_field:
+        raise invalid("GetModelMetadataRequest must specify at least one metadata_field")
+    for field in request.metadata_field:
+        if field != "signature_def":
+            raise invalid(f"Metadata field {field} is not supported")
+    return model.metadata(*wanted)
 
-    @_answered
-    def GetModelStatus(self, request: Any) -> Any:  # noqa: N802
-        return self._model.status(*_wanted(request))
 
-    HandleReloadConfigRequest = _not_served
+def _status(model: ServedModel, request: Any) -> Message:
+    return model.status(*_wanted(request))

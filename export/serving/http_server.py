@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
+import math
 import socket
 import sys
 import threading
 import time
+from collections import Counter
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -16,10 +19,30 @@ from export.serving import rest
 from export.serving.model import ServedModel
 
 _LINGER_SECONDS = 2.0  # chosen
+_FIRST_SECONDS = 0.2  # for which a connection keeps its place, so that it can be read; chosen
+
+
+@dataclasses.dataclass(eq=False)
+class _Connection:
+    """What the server knows of an open connection.
+
+    Attributes:
+        socket: the server's end.
+        client: its address.
+        waits_since: when it began to wait for its client, in seconds; infinite while it is served.
+        idle: whether it waits between two requests.
+        ended: whether it has been closed in favour of a newcomer.
+    """
+
+    socket: socket.socket
+    client: str
+    waits_since: float = dataclasses.field(default_factory=time.monotonic)
+    idle: bool = True
+    ended: bool = False
 
 
 class RestServer(ThreadingHTTPServer):
-    """A thread per connection, up to `limits.connections`; further ones wait to be accepted.
+    """A thread for each of up to `limits.connections`; a further one takes another's place.
 
     Args:
         address: to listen on.
@@ -31,14 +54,13 @@ class RestServer(ThreadingHTTPServer):
     """
 
     daemon_threads = False  # so that closing waits for the answers under way
-    request_queue_size = 64  # connections that the kernel holds ready
+    request_queue_size = 128  # connections that the kernel holds ready
 
     def __init__(self, address: str, port: int, model: ServedModel):
         self.model, self.limits = model, model.limits
         self.stopping = False
-        self._places = threading.BoundedSemaphore(self.limits.connections)
-        self._open: set[socket.socket] = set()
-        self._open_lock = threading.Lock()
+        self._open: dict[socket.socket, _Connection] = {}
+        self._changed = threading.Condition()  # guards the connections
         self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
         super().__init__((address, port), _Handler)
 
@@ -58,31 +80,69 @@ class RestServer(ThreadingHTTPServer):
         self.server_close()
 
     def _end_reading(self) -> None:
-        with self._open_lock:
+        with self._changed:
             for connection in self._open:
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RD)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Gives a connection its thread, or closes it where no place becomes free."""
-        if not self._places.acquire(timeout=self.limits.queue_seconds):
+        """Gives a connection a place and a thread."""
+        with self._changed:
+            while len(self._open) >= self.limits.connections:
+                self._make_room()
+                self._changed.wait(_FIRST_SECONDS)
+            self._open[request] = _Connection(request, client_address[0])
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # no thread to be had
+            self._forget(request)
             self.close_request(request)
-            return
-        with self._open_lock:
-            self._open.add(request)
-        super().process_request(request, client_address)
+
+    def _make_room(self) -> None:
+        """Ends one that waits: of the client with most of them, and an idle one if there is one."""
+        waiting = [c for c in self._open.values() if c.waits_since < math.inf]
+        if not waiting or any(c.ended for c in waiting):
+            return  # or its thread is about to see it
+        count = Counter(c.client for c in waiting)
+        last = max(waiting, key=lambda c: (count[c.client], c.idle, -c.waits_since))
+        if time.monotonic() - last.waits_since > _FIRST_SECONDS:
+            last.ended = True
+            with contextlib.suppress(OSError):
+                last.socket.shutdown(socket.SHUT_RDWR)
+
+    def waits(self, request: socket.socket, idle: bool = False) -> None:
+        """Notes that a connection waits for its client from now on."""
+        with self._changed:
+            connection = self._open[request]
+            connection.waits_since, connection.idle = time.monotonic(), idle
+            self._changed.notify()
+
+    def serves(self, request: socket.socket) -> None:
+        """Notes that it is at work for its client.
+
+        Raises:
+            ConnectionAbortedError: it had to give way before.
+        """
+        with self._changed:
+            if self._open[request].ended:
+                raise ConnectionAbortedError
+            self._open[request].waits_since = math.inf
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Serves a connection until it is closed."""
         try:
             super().process_request_thread(request, client_address)
         finally:
-            with self._open_lock:
-                self._open.discard(request)
-            self._places.release()
+            self._forget(request)
+
+    def _forget(self, request: socket.socket) -> None:
+        with self._changed:
+            del self._open[request]
+            self._changed.notify()
 
     def shutdown_request(self, request: Any) -> None:
         """Ends a connection; reads on for a while, or what is unread would cost it the answer."""
+        self.waits(request, idle=True)
         deadline = time.monotonic() + _LINGER_SECONDS
         with contextlib.suppress(OSError):
             request.shutdown(socket.SHUT_WR)
@@ -101,37 +161,50 @@ class RestServer(ThreadingHTTPServer):
 class _Timed(io.RawIOBase):
     """Reads a socket up to a moment, however few bytes come at a time."""
 
-    def __init__(self, connection: socket.socket):
-        self._connection = connection
-        self.deadline = 0.0
+    def __init__(self, connection: socket.socket, server: RestServer):
+        self._connection, self._server = connection, server
+        self._deadline, self._idle = 0.0, False
+
+    def expect(self, seconds: float, idle: bool = False) -> None:
+        """What is read next has to come within `seconds`; a head, from its first byte on."""
+        self._server.waits(self._connection, idle)
+        self._deadline, self._idle = time.monotonic() + seconds, idle
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        self._connection.settimeout(max(self.deadline - time.monotonic(), 1e-3))
-        return self._connection.recv_into(buffer)
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._connection.settimeout(left)
+        count = self._connection.recv_into(buffer)
+        if self._idle:
+            self.expect(self._server.limits.head_seconds)
+        return count
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = default_request_version = "HTTP/1.1"
     server_version, sys_version = "zoo-serve", ""
+    disable_nagle_algorithm = True  # or an answer waits for the client's delayed ACK, 40 ms
     server: RestServer
 
     def setup(self) -> None:
         super().setup()
         self.rfile.close()
-        self._timed = _Timed(self.connection)
+        self._timed = _Timed(self.connection, self.server)
         self.rfile = io.BufferedReader(self._timed)
 
     def handle_one_request(self) -> None:
-        self._timed.deadline = time.monotonic() + self.server.limits.read_seconds
+        self._timed.expect(self.server.limits.read_seconds, idle=True)
         super().handle_one_request()
 
     def _answer(self) -> None:
         body = self._body()
         if body is None:
             return
+        self.server.serves(self.connection)
         self._send(*rest.answer(self.server.model, self.command, self.path, body))
 
     do_GET = do_POST = do_HEAD = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _answer  # noqa: N815
@@ -148,13 +221,14 @@ class _Handler(BaseHTTPRequestHandler):
         if not (digits.isascii() and digits.isdecimal() and len(digits) < 20):
             self.send_error(HTTPStatus.BAD_REQUEST, f"Content-Length={digits!r} is not a length")
             return None
-        length, most = int(digits), self.server.limits.max_request_bytes
+        length, most = int(digits), self.server.limits.json_bytes
         if length > most:
             self.send_error(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"the request has {length} bytes: expected at most {most}",
+                f"the request has {length} bytes: expected at most {most}; gRPC needs fewer",
             )
             return None
+        self._timed.expect(self.server.limits.read_seconds)
         try:
             body = self.rfile.read(length)
         except TimeoutError:
@@ -176,7 +250,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, status: HTTPStatus, body: bytes) -> None:
         if self.server.stopping:
             self.close_connection = True
-        self.connection.settimeout(self.server.limits.read_seconds)
+        wfile, self.wfile = self.wfile, io.BytesIO()  # so that head and body are sent at once
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -185,6 +259,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+        answer, self.wfile = self.wfile.getvalue(), wfile
+        self._timed.expect(self.server.limits.read_seconds)
+        self.connection.settimeout(self.server.limits.read_seconds)
+        self.wfile.write(answer)
 
     def log_message(self, format: str, *arguments: Any) -> None:
         """Nothing: every error is in its answer."""

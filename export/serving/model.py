@@ -12,11 +12,12 @@ from typing import Any
 import grpc
 import numpy as np
 import tensorflow as tf
-from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import error_codes_pb2, saved_model_pb2
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 
+from export.serving import tensors
 from export.serving.limits import Limits, Refusal, invalid
+from export.serving.versions import Versions
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _DEFAULT = "serving_default"
@@ -86,6 +87,10 @@ class Version:
             )
         return self._signatures[name]
 
+    def most_values(self, max_rows: int) -> int | None:
+        """See `tensors.most_values`."""
+        return tensors.most_values([s.inputs for s in self._signatures.values()], max_rows)
+
 
 class ServedModel:
     """What an exported `<output>/<name>` folder offers; safe to call from many threads.
@@ -98,8 +103,7 @@ class ServedModel:
 
     def __init__(self, folder: Path, limits: Limits):
         self.folder, self.name, self.limits = folder, folder.resolve().name, limits
-        self._versions: dict[int, Version | str] = {}  # or why it cannot be loaded
-        self._loading = threading.Lock()
+        self._versions = Versions(folder, Version)
         self._turns = threading.BoundedSemaphore(limits.max_concurrency)
 
     @contextlib.contextmanager
@@ -129,39 +133,31 @@ class ServedModel:
             raise invalid("ModelSpec has no name")
         if label:
             raise invalid(f"Unrecognized servable version label: {label}")
-        folders = self._folders() if name == self.name else {}
-        for candidate, folder in folders.items():
-            if number in (None, candidate):
-                loaded = self._load(candidate, folder)
-                if isinstance(loaded, Version):
-                    return loaded
-        which = f"Latest({name})" if number is None else f"Specific({name}, {number})"
-        raise Refusal(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: {which}")
+        loaded = self._versions.newest(number) if name == self.name else None
+        if loaded is None:
+            which = f"Latest({name})" if number is None else f"Specific({name}, {number})"
+            raise Refusal(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: {which}")
+        return loaded
 
     def failures(self) -> dict[int, str]:
         """Why versions could not be loaded."""
-        return {n: why for n, why in self._versions.items() if isinstance(why, str)}
+        return self._versions.failures()
 
     def status(self, name: str, number: int | None = None, label: str = "") -> Any:
         """GetModelStatusResponse of one version, or of all, the newest first."""
         if label:
             raise invalid(f"Unrecognized servable version label: {label}")
-        numbers = list(self._folders()) if name == self.name else []
-        if number is not None and number not in numbers:
-            message = f"Could not find version {number} of model {name}"
-            raise Refusal(grpc.StatusCode.NOT_FOUND, message)
-        if not numbers:
-            message = f"Could not find any versions of model {name}"
-            raise Refusal(grpc.StatusCode.NOT_FOUND, message)
+        states = self._versions.states(number) if name == self.name else {}
+        if not states:
+            which = "any versions" if number is None else f"version {number}"
+            raise Refusal(grpc.StatusCode.NOT_FOUND, f"Could not find {which} of model {name}")
         response = get_model_status_pb2.GetModelStatusResponse()
-        failures = self.failures()
-        for each in numbers if number is None else [number]:
-            entry = response.model_version_status.add(version=each)
+        for version, (state, error) in states.items():
+            entry = response.model_version_status.add(version=version, state=state)
             entry.status.SetInParent()
-            entry.state = entry.END if each in failures else entry.AVAILABLE
-            if each in failures:
+            if error:
                 entry.status.error_code = error_codes_pb2.UNKNOWN
-                entry.status.error_message = failures[each]
+                entry.status.error_message = error
         return response
 
     def metadata(self, name: str, number: int | None = None, label: str = "") -> Any:
@@ -175,22 +171,3 @@ class ServedModel:
             signatures.signature_def[key].CopyFrom(proto)
         response.metadata["signature_def"].Pack(signatures)
         return response
-
-    def _folders(self) -> dict[int, Path]:
-        """The version folders by number, the newest first."""
-        folders = [file.parent for file in self.folder.glob("*/saved_model.pb")]
-        numbered = {int(f.name): f for f in folders if f.name.isascii() and f.name.isdecimal()}
-        return dict(sorted(numbered.items(), reverse=True))
-
-    def _load(self, number: int, folder: Path) -> Version | str:
-        if number in self._versions:  # without the lock: a version that loads holds nobody up
-            return self._versions[number]
-        with self._loading:
-            if number not in self._versions:
-                try:
-                    self._versions[number] = Version(number, folder)
-                except (OSError, ValueError, KeyError, IndexError, DecodeError) as error:
-                    self._versions[number] = str(error)
-                except tf.errors.OpError as error:
-                    self._versions[number] = error.message
-            return self._versions[number]

@@ -80,7 +80,7 @@ def _number(digits: str | None) -> int | None:
 def _predict(model: ServedModel, name: str, version: int | None, label: str, body: bytes) -> bytes:
     with model.turn():
         loaded = model.version(name, version, label)
-        document = tensors.parse(body)
+        document = tensors.parse(body, loaded.most_values(model.limits.max_batch_size))
         signature = loaded.signature(tensors.signature_name(document))
         arrays, rows = tensors.from_json(document, signature.inputs, model.limits.max_batch_size)
         return tensors.to_json(signature(arrays), rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,15 +87,18 @@ class Stop:
     """SIGINT and SIGTERM ask to stop; the next one after that ends the process at once."""
 
     def __init__(self) -> None:
-        self._asked = threading.Event()
+        # The kernel may hand a signal to any thread, and one that waits for a lock would not see it
+        # then: what Python notes in a socket ends a wait wherever it came.
+        self._noted, self._notes = socket.socketpair()
+        self._notes.setblocking(False)
+        signal.set_wakeup_fd(self._notes.fileno())
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._ask)
 
     def _ask(self, *_: object) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
-        self._asked.set()
 
     def wait(self) -> None:
         """Returns when asked."""
-        self._asked.wait()
+        self._noted.recv(1)

@@ -1,13 +1,17 @@
 """Requests and responses <-> arrays: JSON in rows or columns, and TensorProtos.
 
 Pure functions of what was sent and of the signature's specs. Whatever does not fit is refused with
-INVALID_ARGUMENT, and before memory is spent on it.
+INVALID_ARGUMENT, and before time and memory are spent on it: Python parses and writes JSON in one
+go, during which no other thread runs.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Mapping, Sequence
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -23,10 +27,39 @@ Arrays = dict[str, np.ndarray]
 _PROTO_TYPES = {number: name for name, number in types_pb2.DataType.items()}
 # What a JSON value must be, by the kind of the input's dtype; JSON has no other numbers.
 _JSON_TYPES = {"f": {int, float}, "i": {int}, "u": {int}, "b": {bool}}
+# JSON has no token for these: they are strings, as in the JSON form of protocol buffers.
+_NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_TOKEN = re.compile("|".join(_NON_FINITE))
+_OTHER_VALUES = 1000  # of keys that no signature asks for; chosen
+_PIECE = 10_000  # numbers that are written in one go, some 10 ms; chosen
 
 
-def parse(body: bytes) -> dict[str, Any]:
-    """The JSON object of a request's body."""
+def most_values(signatures: Iterable[Specs], max_rows: int) -> int | None:
+    """How many JSON values the largest request for one of them has, every list and row counted.
+
+    None where a signature does not bound them.
+    """
+    most = 0
+    for specs in signatures:
+        count = _OTHER_VALUES + max_rows
+        for spec in specs.values():
+            sizes = spec.shape.as_list()[1:] if spec.shape.rank is not None else [None]
+            if None in sizes:
+                return None
+            of_row = 1
+            for size in reversed(sizes):
+                of_row = 1 + size * of_row
+            count += 1 + max_rows * of_row
+        most = max(most, count)
+    return most
+
+
+def parse(body: bytes, most: int | None = None) -> dict[str, Any]:
+    """The JSON object of a request's body, of `most` values."""
+    # Each value but the outermost follows one of these, and counting bytes takes no time.
+    values = sum(map(body.count, (b",", b"[", b"{")))
+    if most is not None and values > most:
+        raise invalid(f"the request has {values} values: expected at most {most}")
     try:
         document = json.loads(body)
     except RecursionError:
@@ -110,9 +143,13 @@ def _array(name: str, value: Any, spec: tf.TensorSpec, max_rows: int) -> np.ndar
             grpc.StatusCode.UNIMPLEMENTED,
             f"input {name!r}: Conversion of JSON Value to type: {spec.dtype.name}",
         )
+    if isinstance(value, list) and spec.shape.rank:
+        _check_rows(name, len(value), max_rows)
     # Of objects, so that no number is converted before it is judged.
     objects = np.array(value, dtype=object)
     values = objects.ravel().tolist()
+    if kind == "f":
+        values = [_NON_FINITE.get(v, v) if type(v) is str else v for v in values]
     for seen in set(map(type, values)) - _JSON_TYPES[kind]:
         if seen is list:
             raise invalid(
@@ -141,7 +178,7 @@ def _array(name: str, value: Any, spec: tf.TensorSpec, max_rows: int) -> np.ndar
             f"input {name!r}: Cannot convert JSON value: {_shown(lossy[0])} to {spec.dtype.name} "
             "without loss of precision."
         )
-    return objects.astype(dtype)
+    return np.array(values, dtype).reshape(objects.shape)
 
 
 def from_protos(protos: Mapping[str, Any], specs: Specs, max_rows: int) -> Arrays:
@@ -163,6 +200,9 @@ def from_protos(protos: Mapping[str, Any], specs: Specs, max_rows: int) -> Array
         # Before the values: a proto of few bytes may declare a shape of many.
         shape = [dimension.size for dimension in proto.tensor_shape.dim]
         check_shape(name, shape, spec, max_rows)
+        held = max((len(v) for f, v in proto.ListFields() if f.name.endswith("_val")), default=0)
+        if held > math.prod(shape) * (2 if spec.dtype.is_complex else 1):
+            raise invalid(f"input {name!r} has {held} values for the shape {_shape(shape)}")
         try:
             arrays[name] = tf.make_ndarray(proto)
         except (ValueError, TypeError) as error:
@@ -171,16 +211,43 @@ def from_protos(protos: Mapping[str, Any], specs: Specs, max_rows: int) -> Array
 
 
 def to_json(outputs: Mapping[str, np.ndarray], rows: bool) -> bytes:
-    """The body of the response; the only output of a signature loses its name."""
-    values = {name: array.tolist() for name, array in outputs.items()}
-    only = next(iter(values.values())) if len(values) == 1 else None
+    """The body of the response; the only output of a signature loses its name.
+
+    Values that are not finite are the strings NaN, Infinity and -Infinity.
+    """
+    for name, array in outputs.items():
+        dtype = tf.dtypes.as_dtype(array.dtype)
+        if not (dtype.is_floating or dtype.is_integer or dtype.is_bool):
+            raise invalid(
+                f"output {name!r}: Failed to write JSON value for tensor type: {dtype.name}"
+            )
     if not rows:
-        return json.dumps({"outputs": values if only is None else only}).encode()
+        return _document("outputs", _named(outputs, [_text(a) for a in outputs.values()]))
     sizes = {array.shape[:1] for array in outputs.values()}
     if len(sizes) != 1 or sizes == {()}:
         raise invalid("the outputs have no common batch size: send 'inputs', not 'instances'")
-    items = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
-    return json.dumps({"predictions": items if only is None else only}).encode()
+    columns = [map(_text, array) for array in outputs.values()]
+    items = [_named(outputs, row) for row in zip(*columns, strict=True)]
+    return _document("predictions", f"[{', '.join(items)}]")
+
+
+def _document(key: str, text: str) -> bytes:
+    return f'{{"{key}": {text}}}'.encode()
+
+
+def _named(names: Iterable[str], texts: Sequence[str]) -> str:
+    if len(texts) == 1:
+        return texts[0]
+    pairs = (f"{json.dumps(name)}: {text}" for name, text in zip(names, texts, strict=True))
+    return f"{{{', '.join(pairs)}}}"
+
+
+def _text(array: np.ndarray) -> str:
+    """The JSON text of an array."""
+    if array.ndim and array.size > _PIECE:
+        return f"[{', '.join(map(_text, array))}]"
+    text = json.dumps(array.tolist())
+    return text if np.isfinite(array).all() else _TOKEN.sub(r'"\g<0>"', text)
 
 
 def check_shape(name: str, shape: Sequence[int], spec: tf.TensorSpec, max_rows: int) -> None:
@@ -193,9 +260,14 @@ def check_shape(name: str, shape: Sequence[int], spec: tf.TensorSpec, max_rows: 
         raise invalid(
             f"input {name!r} has the shape {_shape(shape)}: expected {_shape(spec.shape)}"
         )
-    if shape and shape[0] > max_rows:
+    if shape:
+        _check_rows(name, shape[0], max_rows)
+
+
+def _check_rows(name: str, rows: int, max_rows: int) -> None:
+    if rows > max_rows:
         raise invalid(
-            f"input {name!r} has {shape[0]} rows: expected at most {max_rows}, the server's "
+            f"input {name!r} has {rows} rows: expected at most {max_rows}, the server's "
             "max_batch_size"
         )
 
@@ -205,5 +277,6 @@ def _shape(shape: Sequence[int | None]) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = json.dumps(value)
+    # Piece by piece, since the whole may be large.
+    text = "".join(itertools.islice(json.JSONEncoder().iterencode(value), 101))
     return text if len(text) <= 100 else text[:100] + "..."

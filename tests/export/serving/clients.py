@@ -1,6 +1,7 @@
-"""Clients that share no code with the server: urllib, and the stubs of TF Serving's own protos."""
+"""Clients that share no code with the server: sockets, urllib, TF Serving's own stubs."""
 
 import json
+import socket
 import urllib.error
 import urllib.request
 
@@ -34,6 +35,20 @@ def http(server, path, body=None, method=None, timeout=30):
 
 def rest_predict(server, document, version=""):
     return http(server, f"/v1/models/vae{version}:predict", document)
+
+
+def raw(server, data, wait=True):
+    """A connection on which `data` was sent; its answer too where `wait`."""
+    connection = socket.create_connection(("127.0.0.1", server.rest_port), timeout=20)
+    connection.sendall(data)
+    if not wait:
+        return connection
+    with connection:
+        answer = b""
+        while part := connection.recv(1 << 16):
+            answer += part
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(body)
 
 
 class Grpc:

@@ -1,8 +1,12 @@
+import threading
+
 import pytest
 
 from export.saved_model import export_saved_model
 from export.serving.limits import Limits
+from export.serving.model import Signature
 from export.serving.server import Server
+from tests.export.serving.clients import Grpc
 from tests.models.variants import TINY, tiny_model
 from zoo.config import RunConfig
 from zoo.run import Run
@@ -36,3 +40,26 @@ def server(folder):
     )
     with Server(folder, limits=limits) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def stubs(server):
+    client = Grpc(server)
+    yield client
+    client.channel.close()
+
+
+@pytest.fixture
+def held(monkeypatch):
+    """Predictions wait until the event is set; they say when they have begun."""
+    release, begun = threading.Event(), threading.Semaphore(0)
+    whole = Signature.__call__
+
+    def slow(self, *arguments):
+        begun.release()
+        assert release.wait(30)
+        return whole(self, *arguments)
+
+    monkeypatch.setattr(Signature, "__call__", slow)
+    yield release, begun
+    release.set()

@@ -1,38 +1,111 @@
 """zoo-serve as a process: its banner, a request, and its end by signals."""
 
+import contextlib
+import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 from types import SimpleNamespace
 
+import grpc
 import pytest
+import tensorflow as tf
 
-from tests.export.serving.clients import Grpc, rest_predict
+from tests.export.serving.clients import Grpc, http, raw, rest_predict
 
 ROOT = Path(__file__).parents[3]
 BANNER = r"REST http://127\.0\.0\.1:(\d+)/v1/models/vae, gRPC 127\.0\.0\.1:(\d+)\n"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_serves_until_it_is_told_to_stop(folder, number):
-    command = [sys.executable, "-m", "flags.serve", f"--model={folder}"]
+@contextlib.contextmanager
+def program(model, *flags):
+    """zoo-serve as a process, and its ports."""
+    command = [sys.executable, "-m", "flags.serve", f"--model={model}", *flags]
     command += ["--rest_port=0", "--grpc_port=0"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as process:
         notice = process.stdout.readline()
         assert "in production, let TF Serving" in notice
         ports = re.search(BANNER, process.stdout.readline())
-        server = SimpleNamespace(rest_port=int(ports[1]), grpc_port=int(ports[2]))
+        yield process, SimpleNamespace(rest_port=int(ports[1]), grpc_port=int(ports[2]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_serves_until_it_is_told_to_stop(folder, number):
+    with program(folder) as (process, server):
         assert rest_predict(server, {"instances": [[0, 0, 0]]})[0] == 200
         client = Grpc(server)
         assert [v.version for v in client.status()] == [2, 1]
         client.channel.close()
         process.send_signal(number)
         out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (0, "", "")
+
+
+@pytest.mark.slow
+def test_a_signal_that_another_thread_gets_stops_it_too():
+    code = """
+import signal, threading, time
+from export.serving.server import Stop
+
+stop = Stop()
+other = threading.Thread(target=time.sleep, args=(60,), daemon=True)
+other.start()
+threading.Timer(0.5, signal.pthread_kill, (other.ident, signal.SIGTERM)).start()
+stop.wait()
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=50)
+
+
+class Doubtful(tf.Module):
+    """Gives what is not finite, which our own models refuse to take."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, "x")])
+    def logarithm(self, x):
+        kinds = (tf.bfloat16, tf.float32, tf.float64)
+        return {kind.name: tf.cast(tf.math.log(x), kind) for kind in kinds}
+
+
+def no_json(token):
+    raise AssertionError(f"{token} is no JSON")
+
+
+@pytest.mark.slow
+def test_what_may_be_sent_to_it_is_answered_and_leaves_no_traceback(folder, tmp_path):
+    model = tmp_path / "vae"
+    module = Doubtful()
+    tf.saved_model.save(module, str(model / "1"), signatures=module.logarithm)
+    flag = "--max_json_megabytes=1"
+    with program(model, flag) as (process, server), contextlib.ExitStack() as open_:
+        for data in (b"", b"POST", b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\n{") * 50:
+            open_.enter_context(raw(server, data, wait=False))
+        path = f"http://127.0.0.1:{server.rest_port}/v1/models/vae:predict"
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(path, b'{"inputs": [-1, 0, 1, "Infinity"]}', timeout=30) as response:
+            outputs = json.loads(response.read(), parse_constant=no_json)["outputs"]
+        assert outputs == dict.fromkeys(outputs, ["NaN", "-Infinity", 0.0, "Infinity"])
+        assert outputs.keys() == {"bfloat16", "float32", "float64"}
+        assert rest_predict(server, b'{"inputs": [' + b"[]," * 300_000 + b"[]]}")[0] == 400
+        assert rest_predict(server, b" " * ((1 << 20) + 1))[0] == 413
+        with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
+            predict = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+            for message in (b"\xff", b"no proto", b"\x12\x00" * 20_000):
+                with pytest.raises(grpc.RpcError) as error:
+                    predict(message, timeout=20)
+                assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+        shutil.copytree(folder / "1", model / "2")  # with another graph's variables
+        shutil.copytree(model / "1" / "variables", model / "2" / "variables", dirs_exist_ok=True)
+        assert rest_predict(server, {"inputs": [1]})[1]["outputs"]["float32"] == [0.0]
+        _, body = http(server, "/v1/models/vae")
+        assert [v["state"] for v in body["model_version_status"]] == ["END", "AVAILABLE"]
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (0, "", "")
 
 

@@ -1,7 +1,5 @@
 """The running server, through urllib and TF Serving's own gRPC stubs."""
 
-import json
-import socket
 import threading
 import time
 
@@ -12,20 +10,12 @@ import tensorflow as tf
 from tensorflow_serving.apis import classification_pb2, predict_pb2
 
 from export.serving.limits import Limits
-from export.serving.model import Signature
 from export.serving.server import Server
-from tests.export.serving.clients import Grpc, http, rest_predict
+from tests.export.serving.clients import Grpc, http, raw, rest_predict
 from tests.export.serving.conftest import MAX_ROWS
 from zoo.errors import UsageError
 
 Z = [[0.5, -1.0, 2.0], [0.0, 0.25, -0.5]]
-
-
-@pytest.fixture(scope="module")
-def stubs(server):
-    client = Grpc(server)
-    yield client
-    client.channel.close()
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +92,7 @@ def test_versions(server, stubs, signatures):
 def test_status(server, stubs):
     entry = {"state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
     newest = {"version": "2", **entry}
+    assert rest_predict(server, ZERO, "/versions/1")[0] == 200  # or it has not been loaded yet
     whole = {"model_version_status": [newest, {"version": "1", **entry}]}
     assert http(server, "/v1/models/vae") == (200, whole)
     only = {"model_version_status": [newest]}
@@ -230,112 +221,6 @@ def test_other_grpc_errors(stubs):
     assert code_of(stubs.predictions.Predict, predict_pb2.PredictRequest()) == "INVALID_ARGUMENT"
     empty = classification_pb2.ClassificationRequest()
     assert code_of(stubs.predictions.Classify, empty) == "UNIMPLEMENTED"
-
-
-def raw(server, data, wait=True):
-    """A connection on which `data` was sent; its answer too where `wait`."""
-    connection = socket.create_connection(("127.0.0.1", server.rest_port), timeout=20)
-    connection.sendall(data)
-    if not wait:
-        return connection
-    with connection:
-        answer = b""
-        while part := connection.recv(1 << 16):
-            answer += part
-    head, _, body = answer.partition(b"\r\n\r\n")
-    return int(head.split()[1]), json.loads(body)
-
-
-HEAD = b"POST /v1/models/vae:predict HTTP/1.1\r\nHost: x\r\n"
-
-
-@pytest.mark.parametrize(
-    ("request_", "status"),
-    [
-        (b"nonsense\r\n\r\n", 400),
-        (b"GET / HTTP/9.9\r\n\r\n", 505),
-        (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n", 414),
-        (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 200 + b"\r\n", 431),
-        (HEAD + b"Content-Length: -1\r\n\r\n", 400),
-        (HEAD + b"Content-Length: 1_0\r\n\r\n", 400),
-        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 411),
-        (HEAD + b"Content-Encoding: gzip\r\nContent-Length: 4\r\n\r\nhalf", 415),
-        (HEAD + b"Content-Length: 9\r\n\r\nhalf", 408),
-    ],
-)
-def test_what_is_no_http_request_is_answered_too(server, request_, status):
-    seen = raw(server, request_)
-    assert seen[0] == status and seen[1]["error"]
-
-
-def test_a_connection_is_kept_for_further_requests(server):
-    body = json.dumps(ZERO).encode()
-    request = HEAD + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
-    last = request.replace(b"Host", b"Connection: close\r\nHost")
-    with raw(server, request + request + last, wait=False) as connection:
-        answers = b""
-        while part := connection.recv(1 << 16):
-            answers += part
-    assert answers.count(b"HTTP/1.1 200 OK") == 3
-
-
-def test_half_sent_requests_hold_nobody_up(server, stubs):
-    halves = [raw(server, HEAD[: 20 + 4 * i], wait=False) for i in range(8)]
-    halves += [raw(server, HEAD + b"Content-Length: 99\r\n\r\n{", wait=False) for _ in range(4)]
-    never = threading.Event()
-
-    def silent():
-        never.wait(60)
-        yield from ()
-
-    channel = stubs.channel
-    path = "/tensorflow.serving.PredictionService/Predict"
-    calls = [channel.stream_unary(path).future(silent(), timeout=30) for _ in range(8)]
-    start = time.monotonic()
-    assert rest_predict(server, ZERO)[0] == 200
-    assert stubs.predict({"z": np.zeros((1, 3), np.float32)})
-    assert time.monotonic() - start < 2.5
-    # And one that trickles is cut off in the end, however steadily it does.
-    with halves.pop() as trickle, pytest.raises(OSError):
-        while time.monotonic() - start < 15:
-            trickle.send(b" ")
-            time.sleep(0.1)
-    assert time.monotonic() - start < 10
-    never.set()
-    for call in calls:
-        call.cancel()
-    for half in halves:
-        half.close()
-
-
-def test_more_connections_than_places_wait_their_turn(server):
-    idle = [raw(server, b"", wait=False) for _ in range(16)]
-    start = time.monotonic()
-    # Accepted once the idle ones have run out of time, or closed for want of a place.
-    while True:
-        try:
-            assert http(server, "/v1/models/vae", timeout=20)[0] == 200
-            break
-        except OSError:
-            assert time.monotonic() - start < 15
-    for each in idle:
-        each.close()
-
-
-@pytest.fixture
-def held(monkeypatch):
-    """Predictions wait until the event is set; they say when they have begun."""
-    release, begun = threading.Event(), threading.Semaphore(0)
-    whole = Signature.__call__
-
-    def slow(self, *arguments):
-        begun.release()
-        assert release.wait(30)
-        return whole(self, *arguments)
-
-    monkeypatch.setattr(Signature, "__call__", slow)
-    yield release, begun
-    release.set()
 
 
 def test_a_busy_server_says_so_in_both_protocols(folder, held):

@@ -30,6 +30,7 @@ ACCEPTED = [
     ('{"instances": [{"z": [1, 2]}]}', Z, {"z": [[1, 2]]}),
     ('{"inputs": [[1, 2]]}', Z, {"z": [[1, 2]]}),
     ('{"inputs": {"z": [[NaN, -Infinity]]}}', Z, {"z": [[np.nan, -np.inf]]}),
+    ('{"inputs": {"z": [["NaN", "-Infinity"]]}}', Z, {"z": [[np.nan, -np.inf]]}),
     ('{"inputs": {"z": [[1, 2]], "more": 3}}', Z, {"z": [[1, 2]]}),
     ('{"instances": [7, -2147483648]}', SEED, {"seed": [7, -(2**31)]}),
     ('{"inputs": {"seed": []}}', SEED, {"seed": []}),
@@ -84,6 +85,8 @@ REFUSED = [
     ('{"inputs": [1, 2, 3, 4, 5]}', SEED, "has 5 rows: expected at most 4"),
     ('{"inputs": {"z": [[16777217, 2]]}}', Z, "without loss of precision"),
     ('{"inputs": {"z": [[1e39, 2]]}}', Z, "without loss of precision"),
+    ('{"inputs": {"z": [["nan", 2]]}}', Z, 'JSON Value: "nan" is not of expected type: float32'),
+    ('{"inputs": ["NaN"]}', SEED, 'JSON Value: "NaN" is not of expected type: int32'),
     ('{"inputs": [1.0]}', SEED, "is not of expected type: int32"),
     ('{"inputs": [2147483648]}', SEED, "without loss of precision"),
     ('{"inputs": [-1]}', PIXELS, "without loss of precision"),
@@ -127,6 +130,89 @@ def test_responses():
             tensors.to_json(odd, rows=True)
 
 
+def strictly(body):
+    """Parses what is JSON by RFC 8259, which has no NaN."""
+
+    def no_json(token):
+        raise AssertionError(f"{token} is no JSON")
+
+    return json.loads(body, parse_constant=no_json)
+
+
+FLOATS = (tf.float16, tf.bfloat16, tf.float32, tf.float64)
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=lambda dtype: dtype.name)
+@pytest.mark.parametrize("rows", [True, False])
+def test_what_is_not_finite_is_a_string(dtype, rows):
+    values = [[0.5, np.nan], [np.inf, -np.inf]]
+    outputs = {"x": np.array(values).astype(dtype.as_numpy_dtype), "n": np.arange(2)}
+    (answer,) = strictly(tensors.to_json(outputs, rows)).values()
+    expected = [[0.5, "NaN"], ["Infinity", "-Infinity"]]
+    assert ([row["x"] for row in answer] if rows else answer["x"]) == expected
+    scalar = {"x": np.array(np.nan).astype(dtype.as_numpy_dtype)}
+    assert strictly(tensors.to_json(scalar, rows=False)) == {"outputs": "NaN"}
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(0, 25), min_size=1, max_size=4), st.booleans(), st.booleans())
+def test_large_outputs_are_written_as_small_ones(shape, rows, finite):
+    array = np.arange(np.prod(shape, dtype=int), dtype=np.float32).reshape(shape) / 7
+    if not finite:
+        array[array > 9] = np.inf
+    body = strictly(tensors.to_json({"x": array}, rows))
+    values = np.array(next(iter(body.values())), np.float32)
+    np.testing.assert_array_equal(values.reshape(shape), array)
+
+
+@pytest.mark.parametrize("dtype", [tf.complex64, tf.string, tf.qint8], ids=lambda d: d.name)
+def test_outputs_that_json_has_no_form_for(dtype):
+    with pytest.raises(Refusal, match=f"output 'x': .* type: {dtype.name}"):
+        tensors.to_json({"x": np.zeros(2, dtype.as_numpy_dtype)}, rows=False)
+
+
+dtypes = st.sampled_from([tf.float32, tf.int32, tf.bool])
+shapes = st.lists(st.integers(1, 3), max_size=3)
+signatures = st.dictionaries(
+    st.sampled_from("abc"), st.tuples(dtypes, shapes), min_size=1, max_size=3
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(signatures, min_size=1, max_size=3), st.integers(1, 5), st.booleans())
+def test_no_request_that_would_be_accepted_has_too_many_values(signatures, rows, indented):
+    specs = [
+        {name: tf.TensorSpec([None, *shape], dtype) for name, (dtype, shape) in each.items()}
+        for each in signatures
+    ]
+    most = tensors.most_values(specs, rows)
+    for each in specs:
+        full = {
+            name: np.zeros([rows, *spec.shape[1:]], spec.dtype.as_numpy_dtype).tolist()
+            for name, spec in each.items()
+        }
+        by_row = [dict(zip(full, row, strict=True)) for row in zip(*full.values(), strict=True)]
+        for document in ({"inputs": full}, {"signature_name": "x", "instances": by_row}):
+            body = json.dumps(document, indent=1 if indented else None).encode()
+            arrays, _ = tensors.from_json(tensors.parse(body, most), each, rows)
+            assert all(len(array) == rows for array in arrays.values())
+
+
+def test_more_values_than_any_request_has():
+    body = b'{"instances": [' + b"[]," * 2000 + b"[]]}"
+    most = tensors.most_values([Z], ROWS)
+    with pytest.raises(Refusal, match=f"has 4003 values: expected at most {most}"):
+        tensors.parse(body, most)
+    for unbounded in (tf.TensorShape(None), [None, None]):
+        assert tensors.most_values([Z, {"x": tf.TensorSpec(unbounded)}], ROWS) is None
+
+
+def test_rows_are_counted_before_they_are_converted():
+    rows = [[object()]] * (ROWS + 1)  # which no conversion would take
+    with pytest.raises(Refusal, match="has 5 rows: expected at most 4"):
+        tensors.from_json({"inputs": rows}, Z, ROWS)
+
+
 @pytest.mark.parametrize(
     ("proto", "message"),
     [
@@ -152,6 +238,16 @@ def test_a_proto_that_declares_more_than_it_holds():
         tensors.from_protos({"z": proto}, Z, ROWS)
     proto.tensor_shape.dim[0].size = -1
     with pytest.raises(Refusal, match="has the shape"):
+        tensors.from_protos({"z": proto}, Z, ROWS)
+
+
+@pytest.mark.parametrize("field", ["float_val", "int_val", "string_val"])
+def test_a_proto_that_holds_more_than_it_declares(field):
+    proto = tensor_pb2.TensorProto(dtype=tf.float32.as_datatype_enum)
+    for size in (1, 2):
+        proto.tensor_shape.dim.add(size=size)
+    getattr(proto, field).extend([b"" if field == "string_val" else 1] * 100_000)
+    with pytest.raises(Refusal, match=r"has 100000 values for the shape \[1,2\]"):
         tensors.from_protos({"z": proto}, Z, ROWS)
 
 

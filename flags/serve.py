@@ -25,6 +25,7 @@ NOTICE = "zoo-serve is for development: in production, let TF Serving serve the 
 def define(values: flags.FlagValues) -> None:
     """Flags of zoo-serve."""
     flags.DEFINE_string("model", None, "Exported folder, <output>/<name>.", flag_values=values)
+    program.define_shared(values, "trust")
     flags.DEFINE_integer("rest_port", 8501, "REST; 0 takes a free one.", flag_values=values)
     flags.DEFINE_integer("grpc_port", 8500, "gRPC; 0 takes a free one.", flag_values=values)
     flags.DEFINE_string("address", "127.0.0.1", "IP address to listen on.", flag_values=values)
@@ -75,7 +76,7 @@ def main(values: flags.FlagValues) -> None:
     gc.freeze()  # what is imported stays: parsing need not pause for the collector to look at it
     stop = Stop()
     limits = Limits(batch, megabytes << 20, json_megabytes << 20, concurrency)
-    with Server(folder, address, *ports, limits) as server:
+    with Server(folder, address, *ports, limits, values.trust) as server:
         host = f"[{address}]" if ":" in address else address
         print(
             f"{NOTICE}\n{server.model.name}, version {server.version}: "

@@ -1,3 +1,4 @@
+import hypothesis
 import numpy as np
 import pytest
 
@@ -10,6 +11,11 @@ import tensorflow as tf  # noqa: E402
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
+
+
+# Machines are shared: no example has to be done in time.
+hypothesis.settings.register_profile("shared", deadline=None)
+hypothesis.settings.load_profile("shared")
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import threading
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,8 @@ from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 from export.serving import tensors
 from export.serving.limits import Limits, Refusal, invalid
 from export.serving.versions import Versions
+from zoo.manifest import check_manifest
+from zoo.saved_model_graph import refuse_reaching_out
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _DEFAULT = "serving_default"
@@ -65,9 +68,21 @@ class Signature:
 
 
 class Version:
-    """A loaded version folder."""
+    """A loaded version folder.
 
-    def __init__(self, number: int, folder: Path):
+    Args:
+        number: of the version.
+        folder: that holds it.
+        trust: load it whatever its operations may do; see `zoo.saved_model_graph`.
+
+    Raises:
+        UsageError: it is damaged, or not trusted.
+    """
+
+    def __init__(self, number: int, folder: Path, trust: bool = False):
+        check_manifest(folder)
+        if not trust:
+            refuse_reaching_out(folder)
         self.number = number
         proto = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
         self.signature_protos = proto.meta_graphs[0].signature_def
@@ -99,11 +114,12 @@ class ServedModel:
         folder: the versions lie in it. One that appears later is served from the next request on;
             one that cannot be loaded is passed over, and its status says why.
         limits: bounds.
+        trust: see `Version`.
     """
 
-    def __init__(self, folder: Path, limits: Limits):
+    def __init__(self, folder: Path, limits: Limits, trust: bool = False):
         self.folder, self.name, self.limits = folder, folder.resolve().name, limits
-        self._versions = Versions(folder, Version)
+        self._versions = Versions(folder, functools.partial(Version, trust=trust))
         self._turns = threading.BoundedSemaphore(limits.max_concurrency)
 
     @contextlib.contextmanager

@@ -28,6 +28,7 @@ class Server:
         rest_port: 0 takes a free one.
         grpc_port: 0 takes a free one.
         limits: bounds on what a request may cost.
+        trust: load versions whatever their operations may do.
 
     Raises:
         UsageError: no version can be loaded, or a port is taken.
@@ -40,8 +41,9 @@ class Server:
         rest_port: int = 0,
         grpc_port: int = 0,
         limits: Limits | None = None,
+        trust: bool = False,
     ):
-        self.model = ServedModel(folder, limits or Limits())
+        self.model = ServedModel(folder, limits or Limits(), trust)
         try:
             self.version = self.model.version(self.model.name).number
         except Refusal:

@@ -14,6 +14,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from export.serving.server import Server
 from export.serving.versions import STATES, Versions
 from tests.export.serving.clients import Grpc, http, rest_predict
+from zoo.manifest import NAME
 
 ROW = {"instances": [[0.5, -1, 2]]}
 DATA = "variables/variables.data-00000-of-00001"
@@ -22,13 +23,9 @@ DAMAGE = {
     "truncated": lambda data, rng: data[: rng.randrange(1, len(data))],
     "emptied": lambda data, rng: b"",
     "removed": lambda data, rng: None,
-    # In the first half: the index ends with some bytes that nothing reads.
-    "a bit flipped": lambda data, rng: flipped(data, rng.randrange(4 * len(data))),
+    "a bit flipped": lambda data, rng: flipped(data, rng.randrange(8 * len(data))),
 }
-# A bit of the graph may be a name's or a number's: nothing but a checksum could tell.
-SEEN_BY_LOADING = [
-    (name, kind) for name in FILES for kind in DAMAGE if (name, kind) != (FILES[0], "a bit flipped")
-]
+DAMAGES = [(name, kind) for name in FILES for kind in DAMAGE]
 
 
 def flipped(data, bit):
@@ -83,7 +80,7 @@ def test_a_damaged_version_is_passed_over_and_served_once_it_is_whole(served):
     model, add = served
     rng = random.Random(0)
     with Server(model) as server:
-        for number, (name, kind) in enumerate(SEEN_BY_LOADING, 2):
+        for number, (name, kind) in enumerate(DAMAGES, 2):
             broken = add(number)
             mend = damage(broken, name, kind, rng)
             assert answering(server) == 1, (name, kind)
@@ -102,7 +99,9 @@ def test_a_damaged_version_is_passed_over_and_served_once_it_is_whole(served):
 def test_a_graph_that_tensorflow_loads_with_an_error_of_its_own(served):
     model, add = served
     with Server(model) as server:
-        file = add(2) / "saved_model.pb"
+        version = add(2)
+        (version / NAME).unlink()  # as that of another exporter, which has no manifest
+        file = version / "saved_model.pb"
         proto = saved_model_pb2.SavedModel.FromString(file.read_bytes())
         proto.meta_graphs[0].ClearField("object_graph_def")
         file.write_bytes(proto.SerializeToString())
@@ -119,7 +118,7 @@ def test_flipped_bits_of_the_graph_never_take_the_model_down(served):
             damage(add(number), FILES[0], "a bit flipped", rng)
             assert rest_predict(server, ROW)[0] == 200, number
             (newest, state), *_ = states(server)
-            assert newest == number and state in ("END", "AVAILABLE")
+            assert (newest, state) == (number, "END")
             shutil.rmtree(model / str(number))
 
 

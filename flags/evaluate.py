@@ -13,7 +13,7 @@ from pathlib import Path
 
 from absl import flags
 
-from flags import program
+from flags import paths, program
 from zoo.config import DataConfig, RunConfig
 from zoo.errors import UsageError
 from zoo.files import check_writable
@@ -37,7 +37,7 @@ def define(values: flags.FlagValues) -> None:
         "split", "test", ("train", "validation", "test"), "Split to measure.", flag_values=values
     )
     flags.DEFINE_integer("seed", 0, "Seed of the evaluation's noise.", flag_values=values)
-    flags.DEFINE_string(
+    paths.define_path(
         "classifier",
         None,
         "For metrics of classes and features: a run folder of --model=classifier, or a file of "

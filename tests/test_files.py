@@ -219,7 +219,13 @@ def test_names_and_paths_that_are_too_long(tmp_path):
         deep = deep / ("x" * (name // 2))
     deep = deep / ("y" * (path - 1 - len(str(deep)) - 1))
     assert len(str(deep)) == path - 1
-    for good, below in ((tmp_path / ("x" * name), 0), (deep, 0), (deep.with_name("y"), 1)):
+    odd = tmp_path / "a\ud800\udcff\0"  # no file is called so, which others tell
+    for good, below in (
+        (tmp_path / ("x" * name), 0),
+        (deep, 0),
+        (deep.with_name("y"), 1),
+        (odd, 0),
+    ):
         assert check_length(good, below) == good
     for bad, below in (
         (tmp_path / ("x" * (name + 1)), 0),

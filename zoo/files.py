@@ -182,18 +182,22 @@ def check_length(path: Path, below: int = 0) -> Path:
     """
     absolute = path.absolute()
     known = next(place for place in (absolute, *absolute.parents) if os.path.exists(place))
-    longest = max(absolute.parts, key=lambda part: len(os.fsencode(part)))
+    longest = max(absolute.parts, key=_bytes)
     for what, text, most in (
         ("a name", longest, os.pathconf(known, "PC_NAME_MAX")),
         ("a path", str(absolute), os.pathconf(known, "PC_PATH_MAX") - 1 - below),
     ):
-        if (size := len(os.fsencode(text))) > most:
+        if (size := _bytes(text)) > most:
             shown = str(path) if len(str(path)) < 60 else f"{str(path)[:60]}..."
             raise UsageError(
                 f"cannot write {shown}: File name too long: {what} of {size} bytes, expected at "
                 f"most {most}"
             )
     return path
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode(errors="surrogatepass"))
 
 
 def encodable(text: str) -> bool:

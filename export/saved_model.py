@@ -11,20 +11,15 @@ import tensorflow as tf
 
 from export.formats import SAVED_MODEL, require_formats
 from export.portable import FOLDER, write_portable
+from export.versions import new_version
 from export.warmup import write_warmup
 from zoo.errors import UsageError, reason
-from zoo.files import ABANDONED, atomic_folder, remove_partial, usable_path, write_json
+from zoo.files import atomic_folder, write_json
 from zoo.manifest import write_manifest
 from zoo.run import Run, versions
 from zoo.signatures import PORTABLE, portable_functions, require, signature_functions
 
 DEFAULT_SIGNATURE = "decode"  # every model has it: one input, deterministic
-
-
-def next_version(folder: Path) -> int:
-    """The number after the highest version in `folder`."""
-    numbers = [int(f.name) for f in folder.glob("*") if f.name.isdecimal()]
-    return max(numbers, default=0) + 1
 
 
 def model_card(
@@ -90,15 +85,7 @@ def export_saved_model(
         folder cannot be written.
     """
     require_formats(formats)
-    folder = usable_path(Path(output) / name, "output")
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file: expected a folder for the versions")
-    version = next_version(folder) if version is None else version
-    target = folder / str(version)
-    if target.exists():
-        raise UsageError(
-            f"{target} exists already: expected a free version, as {next_version(folder)}"
-        )
+    target = new_version(output, name, version)
     functions = signature_functions(run.model)
     for wanted in signatures or ():
         require(functions, wanted, run.config.model.model)
@@ -106,7 +93,6 @@ def export_saved_model(
     concrete = {n: f.get_concrete_function() for n, f in chosen.items()}
     portable = _portable(run, chosen, formats)
     step = int(run.model.step.numpy())
-    remove_partial(folder, older_than=ABANDONED)  # another version may be on its way
     with tempfile.TemporaryDirectory() as scratch, atomic_folder(target) as temporary:
         card = Path(scratch) / "model_card.json"
         described = {n: f.get_concrete_function() for n, f in portable.items()}

@@ -14,6 +14,7 @@ from pathlib import Path
 from absl import flags
 
 from export.formats import PACKAGES, SAVED_MODEL, require_formats
+from export.versions import new_version
 from flags import program
 from zoo.errors import UsageError
 from zoo.files import check_writable
@@ -55,7 +56,7 @@ def main(values: flags.FlagValues) -> None:
         raise UsageError("signatures='' is not accepted: expected names, as decode,sample")
     require_formats(values["format"].value)
     run = Run.open(values.run_dir)
-    check_writable(Path(values.output) / values["name"].value / "1")
+    check_writable(new_version(values.output, values["name"].value, values.version))
     program.start_tensorflow()
     from export.saved_model import export_saved_model
 

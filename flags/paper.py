@@ -20,8 +20,9 @@ from pathlib import Path
 
 from absl import flags
 
-from flags import program
+from flags import paths, program
 from zoo.errors import UsageError
+from zoo.files import ROOM, check_length
 from zoo.paper import EXPERIMENTS, experiment
 from zoo.paper.scales import SCALES
 
@@ -39,7 +40,7 @@ def define(values: flags.FlagValues) -> None:
         flag_values=values,
     )
     program.define_shared(values, "output", output="Folder of the results.")
-    flags.DEFINE_string(
+    paths.define_path(
         "runs_dir", None, "Folder of the trained runs; OUTPUT/runs by default.", flag_values=values
     )
     flags.DEFINE_bool("list", False, "Print what there is and exit.", flag_values=values)
@@ -55,7 +56,7 @@ def main(values: flags.FlagValues) -> int:
     names = list(EXPERIMENTS) if values.experiment == "all" else [values.experiment]
     for name in names:
         experiment(name)
-    output = Path(values.output)
+    output = check_length(Path(values.output), ROOM)
     if output.exists() and not output.is_dir():
         raise UsageError(f"output={values.output} is a file: expected a folder")
     program.start_tensorflow()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import logging
 import os
 import signal
 import sys
@@ -16,11 +17,14 @@ from typing import Any
 from absl import flags
 from absl import logging as absl_logging
 
+import zoo
+from flags import paths, streams
 from zoo.config import RunConfig
 from zoo.errors import UsageError, WorkerLost, reason
 from zoo.settings import LARGEST_INT
 
 PRESETS = Path(__file__).parent / "presets"
+_OURS = os.path.join(os.path.dirname(zoo.__file__), "")
 
 # Exit codes beside 0.
 USAGE_ERROR = 2
@@ -34,13 +38,9 @@ _ABSL = {"int": flags.DEFINE_integer, "float": flags.DEFINE_float, "bool": flags
 
 # Flags that several programs share, each with its one definition.
 SHARED = {
-    "run_dir": (flags.DEFINE_string, None, "Folder of the run."),
-    "saved_model": (
-        flags.DEFINE_string,
-        None,
-        "Version folder of a SavedModel with our signatures.",
-    ),
-    "output": (flags.DEFINE_string, None, "Where to write."),
+    "run_dir": (paths.define_path, None, "Folder of the run."),
+    "saved_model": (paths.define_path, None, "Version folder of a SavedModel with our signatures."),
+    "output": (paths.define_path, None, "Where to write."),
     "num_samples": (flags.DEFINE_integer, None, "How many samples to draw."),
     "trust": (
         flags.DEFINE_bool,
@@ -70,7 +70,9 @@ def define_settings(
             text = field.metadata["help"]
             choices = field.metadata["choices"]
             kind = field.type.removesuffix(" | None")
-            if choices:
+            if field.metadata["path"]:
+                paths.define_path(field.name, field.default, text, flag_values=values)
+            elif choices:
                 flags.DEFINE_enum(field.name, field.default, choices, text, flag_values=values)
             elif kind in _ABSL:
                 _ABSL[kind](field.name, field.default, text, flag_values=values)
@@ -117,6 +119,7 @@ def parse(values: flags.FlagValues, argv: list[str], about: str) -> None:
     """
     flags.DEFINE_bool("help", False, "Print this and exit.", short_name="h", flag_values=values)
     expanded = _expand_preset(argv[1:])
+    paths.check_flagfiles(expanded)
     try:
         rest = values([argv[0], *expanded])
     except (flags.Error, UnicodeDecodeError) as error:  # the latter of a flagfile
@@ -176,6 +179,8 @@ def start_tensorflow() -> None:
         raise UsageError(
             f"KERAS_BACKEND={os.environ['KERAS_BACKEND']!r}: the zoo needs the tensorflow backend"
         )
+    if os.path.expanduser("~") == "~":  # no home folder is known: Keras would make one called so
+        os.environ.setdefault("KERAS_HOME", os.path.join(os.devnull, "keras"))
     with _patient_interrupt(), _quiet_stderr():
         import keras  # noqa: F401
         import tensorflow as tf
@@ -199,8 +204,10 @@ def run_program(
         argv: the command line, the process's own by default.
     """
     argv = sys.argv if argv is None else argv
+    streams.open_missing()
     absl_logging.use_absl_handler()
-    absl_logging.set_verbosity(absl_logging.WARNING)
+    absl_logging.set_verbosity(absl_logging.INFO)
+    absl_logging.get_absl_handler().addFilter(_is_shown)
     flags.FLAGS.mark_as_parsed()  # absl's own, or it warns that they are not
     if isinstance(sys.stdout, io.TextIOWrapper):  # a path may have what the terminal cannot show
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -231,6 +238,11 @@ def run_program(
     shown = " ".join(line.split()).encode("utf-8", "backslashreplace").decode()
     print(f"{Path(argv[0]).stem}: {shown}", file=sys.stderr)
     raise SystemExit(code)
+
+
+def _is_shown(record: logging.LogRecord) -> bool:
+    """Whether a line of the log is for the user: all of ours, the warnings of others."""
+    return record.levelno >= logging.WARNING or record.pathname.startswith(_OURS)
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from absl import flags
 
-from flags import program
+from flags import paths, program
 from zoo.errors import UsageError
 from zoo.files import check_writable
 from zoo.run import Run
@@ -19,7 +19,7 @@ from zoo.run import Run
 def define(values: flags.FlagValues) -> None:
     """Flags of zoo-report."""
     program.define_shared(values, "run_dir")
-    flags.DEFINE_string("runs", None, "Folder with runs below it.", flag_values=values)
+    paths.define_path("runs", None, "Folder with runs below it.", flag_values=values)
 
 
 def main(values: flags.FlagValues) -> None:

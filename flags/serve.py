@@ -16,7 +16,7 @@ from pathlib import Path
 
 from absl import flags
 
-from flags import program
+from flags import paths, program
 from zoo.errors import UsageError
 
 NOTICE = "zoo-serve is for development: in production, let TF Serving serve the same folder."
@@ -24,7 +24,7 @@ NOTICE = "zoo-serve is for development: in production, let TF Serving serve the 
 
 def define(values: flags.FlagValues) -> None:
     """Flags of zoo-serve."""
-    flags.DEFINE_string("model", None, "Exported folder, <output>/<name>.", flag_values=values)
+    paths.define_path("model", None, "Exported folder, <output>/<name>.", flag_values=values)
     program.define_shared(values, "trust")
     flags.DEFINE_integer("rest_port", 8501, "REST; 0 takes a free one.", flag_values=values)
     flags.DEFINE_integer("grpc_port", 8500, "gRPC; 0 takes a free one.", flag_values=values)

@@ -66,9 +66,11 @@ def run_sweep(values: flags.FlagValues) -> int:
     configs = [RunConfig.create(**(program.settings(values) | point.given)) for point in points]
     if any(config.training.strategy == "multi_worker" for config in configs):
         raise UsageError("strategy=multi_worker does not work with --sweep: expected one machine")
-    program.start_tensorflow()
     folder = Path(values.run_dir)
+    for point in points:
+        Run.check_folder(folder / point.folder)
     _check_folder(folder)
+    program.start_tensorflow()
     finished = [
         _is_finished(folder / point.folder, config)
         for point, config in zip(points, _resolved(configs), strict=True)

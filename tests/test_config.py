@@ -1,5 +1,6 @@
 import dataclasses
 import math
+from pathlib import Path
 
 import pytest
 
@@ -81,3 +82,37 @@ def test_every_setting_documents_itself():
     for section in (ModelConfig, TrainingConfig):
         for field in dataclasses.fields(section):
             assert field.metadata["help"].endswith(".")
+
+
+def data_dir(value):
+    return RunConfig.create(dataset="folder", data_dir=value).data.data_dir
+
+
+def test_a_path_means_the_same_from_any_working_directory(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "deep").mkdir()
+    monkeypatch.chdir(tmp_path / "deep")
+    assert data_dir("photos") == data_dir("./photos/") == str(tmp_path / "deep" / "photos")
+    assert data_dir("../photos") == str(tmp_path / "photos")
+    assert data_dir(".") == str(tmp_path / "deep")
+    assert data_dir("~/photos") == str(tmp_path / "home" / "photos")
+    assert data_dir(tmp_path / "photos") == data_dir(Path("../photos")) == str(tmp_path / "photos")
+    (tmp_path / "link").symlink_to("photos")
+    assert data_dir("../link") == str(tmp_path / "photos")
+    config = RunConfig.create(dataset="folder", data_dir="photos")
+    monkeypatch.chdir(tmp_path)
+    assert RunConfig.from_json(config.to_json()) == config
+
+
+def test_an_address_is_no_path_of_this_machine():
+    assert data_dir("gs://bucket/data") == "gs://bucket/data"
+
+
+def test_another_place_of_the_data_is_the_same_run():
+    runs = [RunConfig.create(dataset="folder", data_dir=place) for place in ("a", "b")]
+    assert runs[0] != runs[1] and not runs[0].differences(runs[1])
+
+
+def test_a_home_that_is_not_known_is_refused():
+    with pytest.raises(UsageError, match="data_dir='~nobody-of-that-name/a' is not accepted"):
+        data_dir("~nobody-of-that-name/a")

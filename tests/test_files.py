@@ -1,6 +1,6 @@
 import json
 import os
-import time
+import socket
 
 import pytest
 import tensorflow as tf
@@ -9,10 +9,12 @@ from zoo.errors import UsageError
 from zoo.files import (
     atomic_file,
     atomic_folder,
+    check_length,
     check_writable,
+    read_bytes,
     read_json,
-    remove_partial,
     usable_path,
+    user_path,
     write_json,
 )
 
@@ -85,25 +87,6 @@ def test_a_failure_leaves_no_folder_above(tmp_path):
         assert names(tmp_path) == []
 
 
-def test_remove_partial_may_spare_what_is_being_written(tmp_path):
-    for age in (10, 1000):
-        file = tmp_path / f".partial-{age}"
-        file.touch()
-        os.utime(file, (time.time() - age,) * 2)
-    remove_partial(tmp_path, older_than=100)
-    assert names(tmp_path) == [".partial-10"]
-
-
-def test_remove_partial_takes_only_what_writers_left(tmp_path):
-    (tmp_path / ".partial-abc").mkdir()
-    (tmp_path / ".partial-abc" / "state").touch()
-    (tmp_path / ".partial-xyz.png").touch()
-    (tmp_path / "kept").touch()
-    (tmp_path / "folder").mkdir()
-    remove_partial(tmp_path)
-    assert names(tmp_path) == ["folder", "kept"]
-
-
 @pytest.mark.parametrize("writer", [atomic_file, atomic_folder])
 def test_a_place_that_cannot_be_written_is_a_mistake(tmp_path, writer):
     (tmp_path / "file").touch()
@@ -170,3 +153,100 @@ def test_check_writable(tmp_path):
         with pytest.raises(UsageError, match="cannot write"):
             check_writable(path)
     assert names(tmp_path) == ["file"]
+
+
+def odd_file(path, kind):
+    """Something at `path` that is no regular file, and which a naive reader waits for or eats."""
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(path))
+    else:
+        path.symlink_to("/dev/zero")
+    return path
+
+
+ODD = ["fifo", "folder", "socket", "device"]
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("kind", ODD)
+def test_only_regular_files_are_read_and_replaced(tmp_path, kind):
+    path = odd_file(tmp_path / "a.json", kind)
+    for reader in (read_bytes, read_json):
+        with pytest.raises(UsageError, match="a.json is not a regular file"):
+            reader(path)
+    with pytest.raises(UsageError, match="cannot write .*a.json: it is"):
+        check_writable(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("~", "{home}"),
+        ("~/a/b", "{home}/a/b"),
+        ("~root", "{root}"),
+        ("~root/a", "{root}/a"),
+        ("a/~", "a/~"),
+        ("a~", "a~"),
+        ("./~/a", "{here}/~/a"),
+        ("/a", "/a"),
+    ],
+)
+def test_home(tmp_path, monkeypatch, text, expected):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    known = {"home": tmp_path / "home", "here": tmp_path, "root": os.path.expanduser("~root")}
+    place = user_path(text)
+    assert str(place) == expected.format(**known)
+    assert user_path(place) == place  # whoever asks again gets the same
+    assert usable_path(text, "run_dir") == place
+
+
+@pytest.mark.parametrize("text", ["~nobody-of-that-name", "~nobody-of-that-name/a", "~a\0b/c"])
+def test_a_home_that_is_not_known(text):
+    with pytest.raises(UsageError, match="run_dir='~.* is not accepted: the home folder of "):
+        usable_path(text, "run_dir")
+
+
+def test_names_and_paths_that_are_too_long(tmp_path):
+    name, path = (os.pathconf(tmp_path, limit) for limit in ("PC_NAME_MAX", "PC_PATH_MAX"))
+    deep = tmp_path
+    while len(str(deep)) < path - name - 2:
+        deep = deep / ("x" * (name // 2))
+    deep = deep / ("y" * (path - 1 - len(str(deep)) - 1))
+    assert len(str(deep)) == path - 1
+    odd = tmp_path / "a\ud800\udcff\0"  # no file is called so, which others tell
+    for good, below in (
+        (tmp_path / ("x" * name), 0),
+        (deep, 0),
+        (deep.with_name("y"), 1),
+        (odd, 0),
+    ):
+        assert check_length(good, below) == good
+    for bad, below in (
+        (tmp_path / ("x" * (name + 1)), 0),
+        (tmp_path / ("x" * (name + 1)) / "a", 0),
+        (tmp_path / ("é" * (name // 2 + 1)), 0),
+        (deep.with_name(deep.name + "y"), 0),
+        (deep, 1),
+    ):
+        with pytest.raises(UsageError, match="File name too long: .* expected at most") as raised:
+            check_length(bad, below)
+        assert len(str(raised.value)) < 200
+    assert names(tmp_path) == []
+
+
+def test_room_for_the_temporary_name(tmp_path):
+    """A suffix goes on to it, and would be refused when the work is done."""
+    path = tmp_path / ("a." + "x" * 250)
+    with pytest.raises(UsageError, match="File name too long"):
+        check_writable(path)
+    with pytest.raises(UsageError, match="File name too long"), atomic_file(path):
+        pytest.fail("the block ran")
+    check_writable(tmp_path / ("x" * 250))
+    with atomic_file(tmp_path / ("x" * 250)):
+        pass

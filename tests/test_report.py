@@ -1,4 +1,5 @@
 import base64
+import os
 import re
 
 import numpy as np
@@ -99,3 +100,62 @@ def test_overview_of_runs(tmp_path):
 def test_overview_needs_a_run(tmp_path):
     with pytest.raises(UsageError, match="has no run folder below it"):
         write_overview(tmp_path)
+
+
+@pytest.fixture
+def warnings_logged(monkeypatch):
+    from absl import logging
+
+    lines = []
+    monkeypatch.setattr(logging, "warning", lambda text, *values: lines.append(text % values))
+    return lines
+
+
+def foreign(file):
+    file.write_text('{"architectures": ["BertModel"]}')
+
+
+OTHERS = {
+    "foreign": (foreign, "config.json is not the config of a run"),
+    "no JSON": (lambda file: file.write_text("model: vae"), "cannot be read as JSON"),
+    "a FIFO": (lambda file: os.mkfifo(file), "is not a regular file"),
+    "a folder": (lambda file: file.mkdir(), "is not a regular file"),
+}
+DAMAGES = {
+    "metrics.jsonl": "metrics.jsonl is damaged",
+    "evaluation.json": "evaluation.json cannot be read",
+}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(("make", "message"), OTHERS.values(), ids=OTHERS)
+def test_overview_leaves_out_what_is_no_run(run, tmp_path, make, message, warnings_logged):
+    (tmp_path / "other").mkdir()
+    make(tmp_path / "other" / "config.json")
+    page = write_overview(tmp_path).read_text()
+    assert "<h1>1 runs</h1>" in page and "&lt;run&gt;" in page
+    assert "<h2>Left out</h2>" in page and "<td>other</td>" in page and message in page
+    assert len(warnings_logged) == 1 and message in warnings_logged[0]
+    assert "left out of the overview: " in warnings_logged[0]
+
+
+@pytest.mark.parametrize(("name", "message"), DAMAGES.items())
+def test_overview_leaves_out_damaged_runs(run, tmp_path, name, message, warnings_logged):
+    damaged = Run.create_or_resume(tmp_path / "damaged", run.config, "none", (28, 28, 3))
+    (damaged.path / name).write_bytes(b"\xff\n")
+    page = write_overview(tmp_path).read_text()
+    assert "<h1>1 runs</h1>" in page and "<td>damaged</td>" in page and message in page
+    assert len(warnings_logged) == 1 and message in warnings_logged[0]
+
+
+def test_overview_of_nothing_but_others(tmp_path, warnings_logged):
+    foreign(tmp_path / "config.json")
+    with pytest.raises(
+        UsageError, match="has no run folder below it: .*is not the config of a run"
+    ):
+        write_overview(tmp_path)
+
+
+def test_overview_at_home(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert write_overview("~") == tmp_path / "report.html"

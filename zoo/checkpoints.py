@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from absl import logging
 
 from zoo.errors import UsageError, reason
-from zoo.files import atomic_folder, remove, remove_partial
+from zoo.files import atomic_folder, read_bytes, remove, remove_partial
 from zoo.state import OPTIMIZER, load_state
 
 KEEP = 3  # chosen
@@ -95,7 +96,7 @@ class CheckpointStore:
                 raise _Damaged(reason(error)) from error
             return
         try:
-            with (path / "state.npz").open("rb") as raw, np.load(raw) as file:
+            with np.load(io.BytesIO(read_bytes(path / "state.npz"))) as file:
                 values = {name: file[name] for name in file.files}
         except Exception as error:  # damage has many faces
             raise _Damaged(reason(error)) from error

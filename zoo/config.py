@@ -36,6 +36,7 @@ class DataConfig(Checked):
         None,
         "Where the data lie: the folder of images (folder), the folder or zip of aligned images "
         "(celeb_a), otherwise the TensorFlow Datasets directory.",
+        path=True,
     )
     image_size: int | None = setting(
         None, "Side of the images in pixels, for --dataset=folder: 28, 32, 64 or 128.", at_least=1
@@ -225,6 +226,7 @@ class EvaluationConfig(Checked):
         None,
         "For metrics of classes and features: a run folder of --model=classifier, or a file of "
         "ImageNet Inception v3 weights (.h5).",
+        path=True,
     )
     train_steps: int | None = setting(
         None,

@@ -1,4 +1,4 @@
-"""Files that appear complete or not at all."""
+"""Files that appear complete or not at all, and the places that users name."""
 
 from __future__ import annotations
 
@@ -7,36 +7,35 @@ import fcntl
 import json
 import math
 import os
-import shutil
-import tempfile
-import time
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from zoo.errors import UsageError
+from zoo.partial import partial_file, partial_folder, partial_name, remove_partial
+from zoo.partial import remove as remove
 
-ABANDONED = 3600  # seconds; chosen: no living writer leaves its file alone for as long
+ROOM = 200  # bytes; chosen: names below a run folder or SavedModel take up to 120
 
-_TEMPORARY = ".partial-"
 # TensorFlow looks for a checkpoint by a pattern, and finds none below a folder with these.
 _TF_PATTERN = "[\\"
 
 
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`, which takes its place when the block ends well."""
+    """Yields a temporary path beside `path`, which takes its place when the block ends well.
+
+    Raises:
+        UsageError: `path` cannot be written.
+    """
     with reported(path), _parents(path):
-        handle, name = tempfile.mkstemp(prefix=_TEMPORARY, suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
-        try:
+        remove_partial(path.parent)
+        with partial_file(path.parent, path.suffix) as temporary:
             yield temporary
-            # mkstemp made it private to its owner; a finished file is readable as any other.
+            # It was private to its owner; a finished file is readable as any other.
             temporary.chmod(0o666 & ~_umask())
             temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -49,13 +48,11 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     if path.exists():
         raise UsageError(f"{path} exists already and is not overwritten")
     with reported(path), _parents(path):
-        temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=path.parent))
-        try:
+        remove_partial(path.parent)
+        with partial_folder(path.parent) as temporary:
             yield temporary
             temporary.chmod(0o777 & ~_umask())
             temporary.rename(path)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -70,28 +67,6 @@ def _parents(path: Path) -> Iterator[None]:
             for folder in missing:
                 folder.rmdir()
         raise
-
-
-def remove_partial(folder: Path, older_than: float = 0.0) -> None:
-    """Removes what killed writers left behind in `folder`.
-
-    Args:
-        folder: the folder; nothing happens where there is none.
-        older_than: seconds since the last change; 0 where the caller is the folder's one writer.
-    """
-    for leftover in folder.glob(_TEMPORARY + "*"):
-        with contextlib.suppress(OSError):
-            if time.time() - leftover.lstat().st_mtime >= older_than:
-                remove(leftover)
-
-
-def remove(path: Path) -> None:
-    """Removes a file, or a folder with all that is in it, as far as that is possible."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with contextlib.suppress(OSError):
-            path.unlink()
 
 
 @contextlib.contextmanager
@@ -113,6 +88,18 @@ def write_json(path: Path, value: Any) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def read_bytes(path: Path) -> bytes:
+    """The content of a file.
+
+    Raises:
+        UsageError: it is a folder, a FIFO, whose reader would wait for ever, or a device.
+        OSError: it is missing or unreadable.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise UsageError(f"{path} is not a regular file")
+    return path.read_bytes()
+
+
 def read_json(path: Path) -> Any:
     """The content of a JSON file.
 
@@ -120,10 +107,14 @@ def read_json(path: Path) -> Any:
         UsageError: the file is missing, unreadable, not JSON or has a number that is not finite.
     """
     try:
-        return parse_json(path.read_text(encoding="utf-8"))
+        content = read_bytes(path)
     except FileNotFoundError:
         raise UsageError(f"{path} does not exist") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read as JSON: {error}") from None
+    try:
+        return parse_json(content.decode())
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read as JSON: {error}") from None
 
 
@@ -144,8 +135,33 @@ def parse_json(text: str) -> Any:
     return json.loads(text, parse_float=number, parse_constant=number)
 
 
-def usable_path(path: str | Path, name: str) -> Path:
-    """`path` as a `Path`; refuses one that TensorFlow cannot write to and read from again.
+def user_path(path: str | os.PathLike[str], name: str = "path") -> Path:
+    """`path` with a leading `~` or `~user` expanded, as a shell does where it sees one.
+
+    Args:
+        path: as a user gave it; `./~` is a folder of that name.
+        name: how the message calls it.
+
+    Raises:
+        UsageError: there is no such home folder.
+    """
+    text = os.fspath(path)
+    expanded = text
+    with contextlib.suppress(ValueError):  # a NUL in it
+        expanded = os.path.expanduser(text)
+    if expanded == text and text.startswith("~"):
+        raise UsageError(
+            f"{name}={text!r} is not accepted: the home folder of "
+            f"{text[1:].partition('/')[0] or 'this user'} is not known; expected a path without "
+            "~, or with ./ before it"
+        )
+    place = Path(expanded)
+    # What was `./~` must not be expanded by the next who asks.
+    return place.absolute() if str(place).startswith("~") else place
+
+
+def usable_path(path: str | os.PathLike[str], name: str) -> Path:
+    """`user_path`; refuses one that TensorFlow cannot write to and read from again.
 
     Args:
         path: of a folder that holds checkpoints or a SavedModel.
@@ -154,16 +170,47 @@ def usable_path(path: str | Path, name: str) -> Path:
     Raises:
         UsageError: naming what is wrong with it.
     """
-    text = str(path)
-    if not text:
+    if not os.fspath(path):
         raise UsageError(f"{name}='' is not accepted: expected a path")
+    place = user_path(path, name)
+    text = str(place)
     odd = [c for c in text if c in _TF_PATTERN or not encodable(c)]
     if odd:
         raise UsageError(
             f"{name}={text!r} is not accepted: with {odd[0]!r} in it, TensorFlow would not find "
             "its files again; expected a path without"
         )
-    return Path(path)
+    return place
+
+
+def check_length(path: Path, below: int = 0) -> Path:
+    """`path`, if it is no longer than the system takes; told before the work.
+
+    Args:
+        path: need not exist.
+        below: bytes that the names of the files in it will need.
+
+    Raises:
+        UsageError: it, or one name in it, is too long.
+    """
+    absolute = path.absolute()
+    known = next(place for place in (absolute, *absolute.parents) if os.path.exists(place))
+    longest = max(absolute.parts, key=_bytes)
+    for what, text, most in (
+        ("a name", longest, os.pathconf(known, "PC_NAME_MAX")),
+        ("a path", str(absolute), os.pathconf(known, "PC_PATH_MAX") - 1 - below),
+    ):
+        if (size := _bytes(text)) > most:
+            shown = str(path) if len(str(path)) < 60 else f"{str(path)[:60]}..."
+            raise UsageError(
+                f"cannot write {shown}: File name too long: {what} of {size} bytes, expected at "
+                f"most {most}"
+            )
+    return path
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode(errors="surrogatepass"))
 
 
 def encodable(text: str) -> bool:
@@ -175,11 +222,16 @@ def check_writable(path: Path) -> Path:
     """`path`, if a file could be written there; told before the work whose result it takes.
 
     Raises:
-        UsageError: it is a folder, or the folder above it cannot be made or written.
+        UsageError: it is a folder, a FIFO or a device, its name is too long, or the folder above
+            it cannot be made or written.
     """
     with reported(path):
+        check_length(path)
         if path.is_dir():
             raise UsageError(f"cannot write {path}: it is a folder")
+        check_length(path.with_name(partial_name(path.suffix)))
+        if path.exists() and not path.is_file():
+            raise UsageError(f"cannot write {path}: it is not a regular file")
         above = path.absolute().parent
         while not above.exists():
             above = above.parent

@@ -8,9 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from absl import logging
+
 from zoo.errors import UsageError
 from zoo.figures import panels, svg
-from zoo.files import atomic_file
+from zoo.files import atomic_file, user_path
 from zoo.run import Run
 
 _PIXELS_BELOW = 600  # width of a PNG, as its header has it; a grid of 8 x 8 images of 64 has 526
@@ -49,32 +51,42 @@ def write_report(run: Run) -> Path:
     return _write(run.path / "report.html", str(run.path), body)
 
 
-def write_overview(folder: Path) -> Path:
+def write_overview(folder: str | Path) -> Path:
     """Writes `report.html` about all runs below a folder and returns its path.
 
     One table has the settings in which the runs differ, and every metric that was measured; below
-    it each run shows its newest samples.
+    it each run shows its newest samples. What is no run, or a damaged one, is named in a warning
+    and on the page.
 
     Raises:
         UsageError: there is no run.
     """
-    runs = [Run.open(file.parent) for file in sorted(folder.rglob("config.json"))]
-    if not runs:
-        raise UsageError(f"{folder} has no run folder below it: none has a config.json")
-    settings = [run.config.flat() for run in runs]
+    folder = user_path(folder)
+    found, left_out = [], []
+    for file in sorted(folder.rglob("config.json")):
+        try:
+            run = Run.open(file.parent)
+            found.append((run, run.metrics(), run.evaluation()["records"]))
+        except (UsageError, OSError) as error:
+            logging.warning("left out of the overview: %s", error)
+            left_out.append((file.parent.relative_to(folder), error))
+    if not found:
+        reason = "; ".join(str(error) for _, error in left_out) or "none has a config.json"
+        raise UsageError(f"{folder} has no run folder below it: {reason}")
+    settings = [run.config.flat() for run, _, _ in found]
     differing = [k for k in settings[0] if any(s[k] != settings[0][k] for s in settings)]
     rows, figures = [], []
-    for run, chosen in zip(runs, settings, strict=True):
+    for (run, lines, records), chosen in zip(found, settings, strict=True):
         name = str(run.path.relative_to(folder))
-        lines = run.metrics()
-        values = {r["metric"]: _number(r) for r in run.evaluation()["records"]}
+        values = {r["metric"]: _number(r) for r in records}
         steps = lines[-1]["step"] if lines else 0
         rows.append({"run": name, "steps": steps, **{k: chosen[k] for k in differing}, **values})
         figures += [_figure(file, name) for file in _newest(run.path / "images", "samples")]
     body = [
-        f"<h1>{len(runs)} runs</h1>",
+        f"<h1>{len(rows)} runs</h1>",
         f'<p class="subtitle">{_text(folder)}</p>',
         _section("Runs", f'<div class="wide">{_columns_table(rows)}</div>'),
+        _section("Left out", _table(left_out) if left_out else ""),
         _section("Samples", "".join(figures)),
     ]
     return _write(folder / "report.html", str(folder), body)
@@ -87,7 +99,7 @@ def _write(target: Path, title: str, body: Iterable[str]) -> Path:
         f"<body>{''.join(body)}</body></html>\n"
     )
     with atomic_file(target) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
     return target
 
 

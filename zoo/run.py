@@ -24,16 +24,20 @@ from typing import Any
 from zoo.config import RunConfig
 from zoo.errors import UsageError
 from zoo.files import (
-    ABANDONED,
+    ROOM,
     atomic_file,
+    check_length,
     parse_json,
+    read_bytes,
     read_json,
     remove_partial,
     reported,
     usable_path,
+    user_path,
     write_json,
 )
 
+_FOLDERS = ("", "checkpoints", "images", "evaluation")  # where files of a run are written
 _PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "tensorflow-datasets", "numpy")
 
 
@@ -53,15 +57,17 @@ class Run:
         path: the folder; `create` makes a new one, `open` demands an existing one.
     """
 
-    def __init__(self, path: Path, config: RunConfig, data_fingerprint: str, image_shape: tuple):
-        self.path = Path(path)
+    def __init__(
+        self, path: str | Path, config: RunConfig, data_fingerprint: str, image_shape: tuple
+    ):
+        self.path = user_path(path, "run_dir")
         self.config = config
         self.data_fingerprint = data_fingerprint
         self.image_shape = tuple(image_shape)
 
     @classmethod
     def open(cls, path: str | Path) -> Run:
-        """An existing run.
+        """An existing run, without what killed programs left in its folder.
 
         Raises:
             UsageError: there is none, or its config.json is damaged.
@@ -82,6 +88,8 @@ class Run:
             raise UsageError(f"{file}: data_fingerprint={fingerprint!r}: expected a text")
         if not (isinstance(shape, list) and len(shape) == 3 and all(type(n) is int for n in shape)):
             raise UsageError(f"{file}: image_shape={shape!r}: expected [height, width, channels]")
+        for name in _FOLDERS:
+            remove_partial(path / name)
         return cls(path, config, fingerprint, shape)
 
     @staticmethod
@@ -89,9 +97,9 @@ class Run:
         """`path`, if it is or may become a run folder; nothing is written.
 
         Raises:
-            UsageError: it holds things that are no run.
+            UsageError: it holds things that are no run, or its name is too long.
         """
-        path = usable_path(path, "run_dir")
+        path = check_length(usable_path(path, "run_dir"), ROOM)
         if os.path.exists(path) and not path.is_dir():
             raise UsageError(f"{path} is a file: expected a new folder or a run folder")
         foreign = path.is_dir() and not (path / "config.json").exists()
@@ -117,8 +125,6 @@ class Run:
                 differences.append(f"data: {before.data_fingerprint} -> {data_fingerprint}")
             if differences:
                 raise UsageError(f"{path} holds another run: {'; '.join(differences)}")
-        remove_partial(path, older_than=ABANDONED)  # others may be writing their results
-        remove_partial(path / "images")
         run._write_config()
         return run
 
@@ -196,7 +202,7 @@ class Run:
         """
         if not self.metrics_file.exists():
             return []
-        *whole, _ = self.metrics_file.read_bytes().split(b"\n")
+        *whole, _ = read_bytes(self.metrics_file).split(b"\n")
         steps: dict[int, dict[str, Any]] = {}
         for number, text in enumerate(whole, 1):
             try:
@@ -238,7 +244,8 @@ def folder_lock(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / ".lock").open("w")
+        # For reading as well: to open a FIFO of that name for writing alone would wait for ever.
+        file = os.fdopen(os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666), "w")
     except OSError as error:
         raise UsageError(f"cannot write {folder}: {error.strerror}") from None
     with file:

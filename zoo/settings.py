@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from typing import Any
 
 from zoo.errors import UsageError
-from zoo.files import encodable
+from zoo.files import encodable, user_path
 
 LARGEST_INT = 2**31 - 1
 LARGEST_FLOAT = 3.4e38  # of float32, in which all is computed
@@ -21,6 +22,7 @@ def setting(
     help: str,
     *,
     choices: tuple[str, ...] | None = None,
+    path: bool = False,
     above: float | None = None,
     at_least: float | None = None,
     at_most: float | None = None,
@@ -31,13 +33,14 @@ def setting(
         default: value when nothing is said; None means "what the model or data set prescribes".
         help: one sentence for `--help`.
         choices: accepted strings.
+        path: it names a file or folder, and is kept so that it does from any working directory.
         above: exclusive lower bound of a number.
         at_least: inclusive lower bound of a number.
         at_most: inclusive upper bound, far above what anyone trains: for slips of the hand that
             would fill the memory.
     """
     bounds = {"above": above, "at_least": at_least, "at_most": at_most}
-    metadata = {"help": help, "choices": choices, **bounds}
+    metadata = {"help": help, "choices": choices, "path": path, **bounds}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -73,10 +76,15 @@ def _check(field: dataclasses.Field, value: Any) -> Any:
         if at_most is not None and not value <= at_most:
             refuse(f"a number of at most {at_most}")
     elif kind == "str":
+        if field.metadata["path"] and isinstance(value, os.PathLike):
+            value = os.fspath(value)
         if not isinstance(value, str) or not value or not encodable(value):
             refuse("a text")
         if choices is not None and value not in choices:
             refuse("one of " + ", ".join(choices))
+        # An address, as gs://bucket of TensorFlow Datasets, is no path of this machine.
+        if field.metadata["path"] and "://" not in value:
+            value = os.path.realpath(user_path(value, field.name))
     return value
 
 

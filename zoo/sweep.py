@@ -13,7 +13,7 @@ from typing import Any
 
 from zoo.config import parse_learning_rate
 from zoo.errors import UsageError
-from zoo.files import read_json, write_json
+from zoo.files import read_json, user_path, write_json
 from zoo.run import Run
 
 RATE = "learning_rate"
@@ -45,7 +45,7 @@ class Sweep:
     """
 
     def __init__(self, path: str | Path, entries: dict[str, Entry]):
-        self.path, self.entries = Path(path), entries
+        self.path, self.entries = user_path(path), entries
 
     @classmethod
     def open(cls, path: str | Path) -> Sweep:
@@ -54,7 +54,7 @@ class Sweep:
         Raises:
             UsageError: the index is damaged.
         """
-        file = Path(path) / "sweep.json"
+        file = user_path(path) / "sweep.json"
         if not file.exists():
             return cls(path, {})
         try:

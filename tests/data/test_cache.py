@@ -1,5 +1,4 @@
 import os
-import time
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +6,7 @@ import pytest
 
 from zoo.data import cache
 from zoo.errors import UsageError
+from zoo.partial import partial_file
 
 SHAPE = (4, 5, 3)
 
@@ -131,15 +131,23 @@ def test_a_failing_decoder_leaves_nothing(cache_folder):
 
 
 def test_leftovers_of_a_killed_process_are_removed(source, cache_folder):
+    source.load("another")
+    (cache_folder / ".partial-abcdefgh.npy").touch()
+    with partial_file(cache_folder, ".npy") as being_written:
+        source.load()
+        assert [f for f in cache_folder.iterdir() if f.name.startswith(".")] == [being_written]
+
+
+def test_no_home_means_memory_and_one_warning(source, monkeypatch, warnings_logged):
+    for name in ("ZOO_CACHE_DIR", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as for a user unknown to it
+    decoded = source.load()
+    assert not isinstance(decoded.images, np.memmap)
+    assert len(warnings_logged) == 1 and "no home folder is known" in warnings_logged[0]
+    monkeypatch.setenv("ZOO_CACHE_DIR", "~/cache")
     source.load()
-    entry = only(cache_folder, "*[0-9a-f].npy")
-    old, new = (entry.with_name(f"{entry.name}.{name}.tmp") for name in ("old", "new"))
-    for path in (old, new):
-        path.write_text("")
-    os.utime(old, (time.time() - 7200,) * 2)
-    entry.unlink()
-    source.load()
-    assert new.exists() and not old.exists()
+    assert "ZOO_CACHE_DIR='~/cache' is not accepted" in warnings_logged[1]
 
 
 @pytest.mark.parametrize(

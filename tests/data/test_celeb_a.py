@@ -1,4 +1,5 @@
 import json
+import os
 import zipfile
 
 import numpy as np
@@ -144,3 +145,27 @@ def test_a_damaged_zip_member_is_named(faces, tmp_path):
 def test_faces_that_are_not_aligned(faces, save_image):
     save_image(faces / "000004.jpg", 409, 687)
     assert "409x687" in refused(faces) and "178x218" in refused(faces)
+
+
+@pytest.mark.timeout(60)
+def test_a_fifo_is_not_waited_for(faces, tmp_path):
+    os.mkfifo(faces / "000004.jpg")
+    assert "000004.jpg cannot be decoded (not a regular file)" in refused(faces)
+    check(load(faces, skip_broken=True), faces)
+    os.mkfifo(tmp_path / "faces.zip")
+    assert "faces.zip is not a regular file" in refused(tmp_path / "faces.zip")
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
+def test_every_file_is_accounted_for(faces, tmp_path, save_image, packed):
+    (faces / "list.txt").touch()
+    (faces / "000003.jpg").touch()
+    save_image(faces / "000004.jpg", 409, 687)
+    source = zipped(faces, tmp_path / "faces.zip") if packed else faces
+    provenance = load(source, skip_broken=True).provenance
+    assert provenance["found"] == 10 and provenance["used"] == 7
+    assert provenance["left_out"] == {
+        "not named 000001.jpg to 202599.jpg": 1,
+        "images that cannot be decoded": 1,
+        "images of another size than 178x218": 1,
+    }

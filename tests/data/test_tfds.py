@@ -201,3 +201,27 @@ def test_any_answer_means_a_network(answer, reachable, monkeypatch):
 
     monkeypatch.setattr(urllib.request, "urlopen", urlopen)
     assert tfds._reachable("https://example.org") is reachable
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("pattern", ["dataset_info.json", "*test.tfrecord*"])
+def test_a_fifo_in_a_prepared_copy_is_not_waited_for(prepared_cifar, pattern):
+    data_dir, _ = prepared_cifar
+    (path,) = (data_dir / "cifar10").glob(f"*/{pattern}")
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(UsageError, match="cifar10 .* cannot be read .*not a regular file"):
+        load("cifar10", data_dir)
+
+
+def test_a_fifo_for_a_data_dir(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(UsageError, match="fifo is a file: expected a folder"):
+        load("cifar10", tmp_path / "fifo")
+
+
+def test_no_home_and_no_data_dir(monkeypatch, no_network):
+    monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as for a user unknown to it
+    with pytest.raises(UsageError, match="cifar10 is kept in the home folder, .*--data_dir"):
+        load("cifar10")

@@ -1,4 +1,6 @@
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.flags.in_process import call
 
@@ -17,3 +19,16 @@ def trained(tmp_path_factory):
     assert call("evaluate", f"--run_dir={run}", "--metrics=elbo", "--num_samples=4") == 0
     assert call("export", f"--run_dir={run}", f"--output={folder / 'served'}", "--name=tiny") == 0
     return folder
+
+
+@pytest.fixture
+def save_images():
+    """Writes so many small images of noise into a folder."""
+
+    def save(folder, count):
+        folder.mkdir(parents=True)
+        for number in range(count):
+            noise = np.random.default_rng(number).integers(0, 256, (16, 16, 3), np.uint8)
+            Image.fromarray(noise).save(folder / f"{number}.png")
+
+    return save

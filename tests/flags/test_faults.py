@@ -1,6 +1,7 @@
 """Kills, signals, rivals, full disks and numbers that are not finite: real processes on one run."""
 
 import json
+import os
 import random
 import shutil
 import signal
@@ -15,6 +16,7 @@ import zoo
 from tests.flags.disks import disk, fill
 from tests.flags.processes import PATIENCE, ROOT, TINY, Program, call
 from tests.test_checkpoints import damage_flip, damage_truncate
+from zoo.files import ROOM
 
 pytestmark = pytest.mark.slow
 
@@ -118,6 +120,51 @@ def test_killed_before_the_first_step(tmp_path):
     assert call("train", *arguments(folder, steps=2)).code == 0
     assert newest(folder) == 2
     assert_no_leftovers(folder)
+
+
+@pytest.mark.parametrize("where", ["checkpoints", "images"])
+def test_whoever_comes_next_removes_what_a_killed_training_left(tmp_path, where):
+    """Though it only reads the run."""
+    folder = tmp_path / "run"
+    process = Program("train", *arguments(folder))
+    process.wait_until(lambda: newest(folder) and any((folder / where).glob(".partial-*")))
+    process.send(signal.SIGKILL)
+    process.finish()
+    if not any(folder.rglob(".partial-*")):  # it got done in that moment
+        (folder / where / ".partial-abcdefgh").touch()
+    assert call("report", f"--run_dir={folder}").code == 0
+    assert_no_leftovers(folder)
+
+
+def test_a_killed_export_is_no_version(tmp_path, straight):
+    served = tmp_path / "served"
+    export = ("export", f"--run_dir={straight('vae')}", f"--output={served}", "--name=vae")
+    process = Program(*export)
+    process.wait_until(lambda: any(served.glob("vae/.partial-*/*")))
+    process.send(signal.SIGKILL)
+    assert process.finish().code == -signal.SIGKILL
+    assert [f.name[:9] for f in (served / "vae").iterdir()] == [".partial-"]
+    assert call(*export).code == 0
+    assert [f.name for f in (served / "vae").iterdir()] == ["1"]
+
+
+def test_a_path_that_is_as_long_as_it_may_be(tmp_path):
+    """What is taken at the start is enough for every file, and one byte more is not taken."""
+    most = os.pathconf(tmp_path, "PC_PATH_MAX") - 1 - ROOM
+    folder = tmp_path
+    while len(str(folder)) < most - 250:
+        folder = folder / ("x" * 200)
+    folder = folder / ("y" * (most - len(str(folder)) - 1))
+    assert len(str(folder)) == most
+    for number, place in ((2, folder.with_name(folder.name + "y")), (0, folder)):
+        ended = call("train", *arguments(place, steps=2))
+        assert ended.code == number, ended.err
+    assert call("evaluate", f"--run_dir={folder}", "--metrics=elbo", "--num_samples=4").code == 0
+    above = folder.with_name("y" * (len(folder.name) - len("/vae/1")))
+    export = ("export", f"--run_dir={folder}", "--name=vae")
+    assert call(*export, f"--output={above}").code == 0
+    assert call(*export, f"--output={above}y").code == 2
+    assert_no_leftovers(tmp_path)
 
 
 @pytest.mark.parametrize("damage", [damage_truncate, damage_flip])

@@ -12,8 +12,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import time
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,8 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-STALE_SECONDS = 3600  # chosen: a live decoder writes its file every few seconds
+from zoo.errors import UsageError
+from zoo.files import atomic_file, read_json, user_path
 
 Append = Callable[[np.ndarray, np.ndarray | None], None]
 Decode = Callable[[Append], dict[str, Any]]
@@ -47,12 +46,19 @@ class _UnwritableError(Exception):
 
 
 def cache_dir() -> Path:
-    """The folder of all cached sets; it need not exist."""
+    """The folder of all cached sets; it need not exist.
+
+    Raises:
+        UsageError: it would lie in the home folder, and there is none.
+    """
     if folder := os.environ.get("ZOO_CACHE_DIR"):
-        return Path(folder).expanduser()
+        return user_path(folder, "ZOO_CACHE_DIR")
     if folder := os.environ.get("XDG_CACHE_HOME"):
-        return Path(folder).expanduser() / "zoo"
-    return Path("~/.cache/zoo").expanduser()
+        return user_path(folder, "XDG_CACHE_HOME") / "zoo"
+    try:
+        return user_path("~/.cache/zoo")
+    except UsageError:
+        raise UsageError("no home folder is known") from None
 
 
 def file_state(path: Path) -> list[int] | None:
@@ -83,12 +89,12 @@ def load_or_decode(
     if ingredients is None:
         return _in_memory(image_shape, decode)
     text = json.dumps([ingredients, image_shape], sort_keys=True)
-    stem = str(cache_dir() / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}")
-    cached = _read(stem, image_shape)
-    if cached is not None:
-        return cached
     try:
-        return _on_disk(stem, image_shape, decode)
+        with _writing():
+            folder = cache_dir()
+        stem = str(folder / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}")
+        cached = _read(stem, image_shape)
+        return _on_disk(stem, image_shape, decode) if cached is None else cached
     except _UnwritableError as error:
         logging.warning(
             "%s: images are kept in memory, because the cache cannot be written (%s); "
@@ -102,7 +108,7 @@ def load_or_decode(
 def _read(stem: str, image_shape: tuple[int, int, int]) -> Decoded | None:
     """The entry, or None where it is missing or damaged."""
     try:
-        entry = json.loads(Path(f"{stem}.json").read_text())
+        entry = read_json(Path(f"{stem}.json"))
         images = np.load(f"{stem}.npy", mmap_mode="r")
         labels = np.load(f"{stem}.labels.npy") if entry["labels"] else None
         decoded = Decoded(images, labels, entry["notes"])
@@ -133,7 +139,6 @@ def _on_disk(stem: str, image_shape: tuple[int, int, int], decode: Decode) -> De
     with contextlib.ExitStack() as stack:
         with _writing():
             Path(stem).parent.mkdir(parents=True, exist_ok=True)
-            _remove_stale(stem)
             file = stack.enter_context(_replacing(f"{stem}.npy"))
             _write_header(file, (0, *image_shape))
 
@@ -172,28 +177,14 @@ def _write_header(file: Any, shape: tuple[int, ...]):
 def _writing() -> Iterator[None]:
     try:
         yield
-    except OSError as error:
+    except (OSError, UsageError) as error:
         raise _UnwritableError(str(error)) from error
 
 
 @contextlib.contextmanager
 def _replacing(path: str) -> Iterator[Any]:
     """A binary file that takes its name only when it is complete and on the disk."""
-    unfinished = f"{path}.{uuid.uuid4().hex}.tmp"
-    try:
-        with open(unfinished, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    finally:
-        with contextlib.suppress(OSError):
-            os.remove(unfinished)
-
-
-def _remove_stale(stem: str):
-    """Removes what a killed process left of this entry."""
-    for path in Path(stem).parent.glob(f"{Path(stem).name}.*.tmp"):
-        with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > STALE_SECONDS:
-                path.unlink()
+    with atomic_file(Path(path)) as unfinished, unfinished.open("wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())

@@ -22,6 +22,7 @@ from zoo.config import SPLITS, DataConfig
 from zoo.data import decoding, tfds
 from zoo.data.cache import Append, file_state, load_or_decode
 from zoo.data.images import ImageDataset, consecutive
+from zoo.data.listing import account, tally
 from zoo.errors import UsageError
 
 SIZE = 64
@@ -30,6 +31,8 @@ ALIGNED_SIZE = (178, 218)  # width, height
 LAST = {"train": 162_770, "validation": 182_637, "test": 202_599}  # official, by image number
 SUBFOLDER = "img_align_celeba"
 NAME = re.compile(r"(\d{6})\.jpe?g", re.IGNORECASE)
+
+NOT_NAMED = "not named 000001.jpg to 202599.jpg"
 
 RECIPE = {
     "crop": f"central {CROP}x{CROP}",
@@ -74,7 +77,7 @@ def local_source(data_dir: str | None) -> Path | None:
     """The local folder or zip that `data_dir` stands for, or None for TensorFlow Datasets."""
     if data_dir is None:
         return None
-    path = Path(data_dir).expanduser().resolve()
+    path = Path(data_dir).resolve()
     if path.suffix.lower() == ".zip" or path.is_file():
         return path
     for folder in (path, path / SUBFOLDER):
@@ -92,6 +95,7 @@ def _load_local(source: Path, skip_broken: bool) -> ImageDataset:
             state = file_state(source)
             members, read = _open_zip(source, stack)
         names = _in_official_order(members, source)
+        others = tally((NOT_NAMED, name) for name in sorted(set(members) - set(names)))
 
         def decode(append: Append) -> dict:
             skipped = decoding.decode_all(names, read, append, skip_broken=skip_broken)
@@ -102,21 +106,29 @@ def _load_local(source: Path, skip_broken: bool) -> ImageDataset:
 
         ingredients = [str(source), state, skip_broken, RECIPE]
         decoded = load_or_decode("celeb_a", ingredients, (SIZE, SIZE, 3), decode)
-    decoding.warn_of_skipped("celeb_a", decoded.notes)
-    found = len(decoded.images) + decoded.notes["skipped"]
-    if found < LAST["test"]:
-        logging.warning("celeb_a: %s has %d of the %d images", source, found, LAST["test"])
-    provenance = {"source": str(source), **RECIPE, "skipped": decoded.notes["skipped"]}
+    accounted = account(
+        "celeb_a", source, len(decoded.images), {**others, **decoded.notes["left_out"]}
+    )
+    if len(names) < LAST["test"]:
+        logging.warning("celeb_a: %s has %d of the %d images", source, len(names), LAST["test"])
+    provenance = {
+        "source": str(source),
+        **RECIPE,
+        "skipped": decoded.notes["skipped"],
+        **accounted,
+    }
     splits = consecutive(decoded.notes["counts"], decoded.images, None)
     return ImageDataset("celeb_a", splits, provenance)
 
 
 def _open_folder(folder: Path) -> tuple[list[str], Callable[[str], np.ndarray]]:
-    members = [path.name for path in sorted(folder.iterdir())]
+    members = [path.name for path in sorted(folder.iterdir()) if not path.is_dir()]
     return members, lambda name: _read(str(folder / name), str(folder / name))
 
 
 def _open_zip(path: Path, stack: ExitStack) -> tuple[list[str], Callable[[str], np.ndarray]]:
+    if path.exists() and not path.is_file():  # a FIFO would be waited for
+        raise UsageError(f"{path} is not a regular file: expected {SUBFOLDER}.zip")
     try:
         archive = stack.enter_context(zipfile.ZipFile(path))
     except (zipfile.BadZipFile, OSError) as error:
@@ -129,21 +141,22 @@ def _open_zip(path: Path, stack: ExitStack) -> tuple[list[str], Callable[[str], 
         try:
             file = archive.open(name)
         except Exception as error:  # A damaged directory fails in as many ways as a damaged image.
-            raise UsageError(
+            raise decoding.BrokenImage(
                 f"{name} in {path} cannot be read ({error}): {decoding.SKIP_REMEDY}"
             ) from error
         with file:
             return _read(file, f"{name} in {path}")
 
-    return archive.namelist(), read
+    return [name for name in archive.namelist() if not name.endswith("/")], read
 
 
 def _read(file: str | BinaryIO, label: str) -> np.ndarray:
     image = decoding.open_rgb(file, label)
     if image.size != ALIGNED_SIZE:
-        raise UsageError(
+        raise decoding.BrokenImage(
             f"{label} has {image.width}x{image.height} pixels, expected the aligned 178x218: "
-            f"{decoding.SKIP_REMEDY}"
+            f"{decoding.SKIP_REMEDY}",
+            reason="images of another size than 178x218",
         )
     return decoding.crop_and_resize(image, CROP, SIZE)
 

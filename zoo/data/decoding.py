@@ -3,54 +3,124 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import stat
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO
 
 import numpy as np
-from absl import logging
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
 from zoo.data.cache import Append
+from zoo.data.listing import tally
 from zoo.errors import UsageError
 
-DECODER_VERSION = 1  # part of every cache key: raise it when decoded pixels change
+DECODER_VERSION = 2  # part of every cache key: raise it when decoded pixels change
 BATCH = 256  # files in flight; chosen
 QUIET_BELOW = 2000  # files that decode in a few seconds need no progress bar; chosen
-NAMED = 3  # left-out files that a warning names; chosen
+
+# How Pillow widens fewer bits of grey, but not the level that a PNG calls transparent.
+_SPREAD = {"L;2": 85, "L;4": 17}
+_PHOTOMETRIC = 262  # tag of a TIFF; 0 where white is zero, which Pillow keeps to in 8 bits only
 
 SKIP_REMEDY = "replace or remove it, or leave such files out with --skip_broken"
 
 
+class BrokenImage(UsageError):
+    """An image file that is of no use; `reason` is how a line calls several of them."""
+
+    def __init__(self, message: str, reason: str = "images that cannot be decoded"):
+        super().__init__(message)
+        self.reason = reason
+
+
 def open_rgb(source: str | BinaryIO, label: str) -> Image.Image:
     """The first frame of an image file, upright, in 8-bit RGB, on white where it is transparent.
+
+    Sixteen bits keep their higher eight. Colours are taken as sRGB, inks and L*a*b* brought there.
 
     Args:
         source: a path or an open file.
         label: how error messages name the file.
 
     Raises:
-        UsageError: the file cannot be decoded to the end.
+        BrokenImage: it is no regular file, cannot be decoded to the end, or has pixels without a
+            known range: floats, signed numbers, and more than 16 bits.
     """
     try:
+        if isinstance(source, str) and not stat.S_ISREG(os.stat(source).st_mode):
+            raise ValueError("not a regular file")
         with Image.open(source) as image:
+            rawmode = _rawmode(image)
+            _forget_unused_exif(image)
             image.load()
-            return _to_rgb(ImageOps.exif_transpose(image))
+            return _upright(_to_rgb(image, rawmode), image)
     except UnidentifiedImageError:
         reason = "not an image that Pillow knows"
     except Exception as error:  # Pillow's plugins answer damage with many kinds of exception.
         reason = " ".join(str(error).split()) or type(error).__name__
-    raise UsageError(f"{label} cannot be decoded ({reason}): {SKIP_REMEDY}")
+    raise BrokenImage(f"{label} cannot be decoded ({reason}): {SKIP_REMEDY}")
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # Pillow's own conversion clips 16 bits at 255 and so to white.
-        image = Image.fromarray((np.asarray(image).astype(np.int64) // 257).astype(np.uint8))
+def _rawmode(image: Image.Image) -> str:
+    """How pixels lie in the file, as "L;4" for four bits of grey; known until they are loaded."""
+    arguments = image.tile[0][3] if image.tile else ""
+    first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    return first if isinstance(first, str) else ""
+
+
+def _to_rgb(image: Image.Image, rawmode: str) -> Image.Image:
+    key = image.info.get("transparency")  # a level, a colour or an index; or the alpha of each
+    if image.mode.startswith(("I", "F")):
+        image = _grey_of_many_bits(image, rawmode, key)
+    elif key is not None and rawmode in _SPREAD:
+        image.info["transparency"] = key * _SPREAD[rawmode]
+    elif key is not None and rawmode.startswith("RGB;16"):
+        image.info["transparency"] = tuple(level >> 8 for level in key)  # so are the pixels
+    if image.mode in ("La", "RGBa"):
+        image = image.convert(image.mode.replace("a", "A"))
     if "A" in image.getbands() or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("RGB")
+
+
+def _grey_of_many_bits(image: Image.Image, rawmode: str, key: int | None) -> Image.Image:
+    """Grey of 12 or 16 bits in 8, with alpha where the level `key` is transparent. Pillow's own
+    conversion clips at 255, and so to white."""
+    if image.mode == "F" or rawmode.startswith(("I;32", "I;16S")):
+        raise ValueError("its pixels are floats, signed or of 32 bits, whose range is not known")
+    levels = np.asarray(image).astype(np.int64)
+    white = 4095 if rawmode == "I;12" else 65535
+    if levels.min() < 0 or levels.max() > white:
+        raise ValueError(f"its levels, {levels.min()} to {levels.max()}, exceed 0 to {white}")
+    grey = levels if getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) != 0 else white - levels
+    bands = [Image.fromarray((grey * 255 // white).astype(np.uint8))]
+    if key is None:
+        return bands[0]
+    bands.append(Image.fromarray(np.where(levels == key, 0, 255).astype(np.uint8)))
+    return Image.merge("LA", bands)
+
+
+def _forget_unused_exif(image: Image.Image) -> None:
+    """Keeps damage in a TIFF's groups of tags from its pixels, with which Pillow reads them."""
+    if image.format == "TIFF":
+        exif = image.getexif()
+        for group in ExifTags.IFD:
+            exif.pop(group, None)
+
+
+def _upright(pixels: Image.Image, image: Image.Image) -> Image.Image:
+    """`pixels` turned as the file they came from says; as they are where its EXIF is damaged."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # Pillow answers this damage too with many kinds of exception.
+        return pixels
+    pixels.info.clear()
+    pixels.getexif()[ExifTags.Base.Orientation] = orientation
+    return ImageOps.exif_transpose(pixels)
 
 
 def crop_and_resize(image: Image.Image, crop: int, size: int) -> np.ndarray:
@@ -69,40 +139,42 @@ def decode_all(
     append: Append,
     *,
     skip_broken: bool,
-) -> list[str]:
+) -> dict[str, str]:
     """Decodes files in order on all cores (Pillow releases the GIL) and appends them in batches.
 
     Args:
         names: the files, as `read` takes them.
-        read: file to uint8 `[H, W, C]`; raises `UsageError` for a broken one.
+        read: file to uint8 `[H, W, C]`; raises `BrokenImage` for a broken one.
         append: receives uint8 `[n, H, W, C]` and None for labels.
         skip_broken: leave broken files out.
 
     Returns:
-        The names that were left out.
+        The names that were left out, each with its reason.
 
     Raises:
-        UsageError: the first broken file, or, with `skip_broken`, all of them are broken.
+        BrokenImage: the first broken file, or, with `skip_broken`, all of them are broken.
     """
 
-    def attempt(name: str) -> np.ndarray | UsageError:
+    def attempt(name: str) -> np.ndarray | BrokenImage:
         try:
             return read(name)
-        except UsageError as error:
+        except BrokenImage as error:
             return error
 
-    skipped = []
+    skipped = {}
     progress = tqdm(
         total=len(names), desc="decoding", unit="image", disable=len(names) < QUIET_BELOW or None
     )
-    with ThreadPoolExecutor(os.cpu_count()) as pool, progress:
+    with ThreadPoolExecutor(os.cpu_count()) as pool, progress, warnings.catch_warnings():
+        # What Pillow has to say of metadata: it is not used.
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
         for start in range(0, len(names), BATCH):
             batch, images = names[start : start + BATCH], []
             for name, result in zip(batch, pool.map(attempt, batch), strict=True):
-                if not isinstance(result, UsageError):
+                if not isinstance(result, BrokenImage):
                     images.append(result)
                 elif skip_broken:
-                    skipped.append(name)
+                    skipped[name] = result.reason
                 else:
                     raise result
             if images:
@@ -113,18 +185,7 @@ def decode_all(
     return skipped
 
 
-def skip_notes(skipped: Sequence[str]) -> dict[str, Any]:
-    """What a cache entry remembers of the files that were left out."""
-    return {"skipped": len(skipped), "skipped_names": list(skipped[:NAMED])}
-
-
-def warn_of_skipped(name: str, notes: dict[str, Any]) -> None:
-    """One warning line that counts the left-out files and names the first."""
-    if notes["skipped"]:
-        logging.warning(
-            "%s: left out %d images that cannot be decoded: %s%s",
-            name,
-            notes["skipped"],
-            ", ".join(notes["skipped_names"]),
-            ", ..." if notes["skipped"] > NAMED else "",
-        )
+def skip_notes(skipped: Mapping[str, str]) -> dict[str, Any]:
+    """What a cache entry remembers of the files that were left out, by name with their reasons."""
+    left_out = tally((reason, name) for name, reason in skipped.items())
+    return {"skipped": len(skipped), "left_out": left_out}

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from zoo.data.cache import Append, Decoded, file_state, load_or_decode
 from zoo.data.images import Split, consecutive
 from zoo.errors import UsageError
+from zoo.files import user_path
 
 BATCH = 256  # images handed on at a time; chosen
 VALIDATION = 5_000  # of the official training images (paper.md section 1 [C])
@@ -105,10 +106,7 @@ def _prepared(name: str, data_dir: str | None, split: str, remedy: str) -> Any:
     """The builder of a data set whose files are there."""
     import tensorflow_datasets as tfds
 
-    if data_dir is not None:
-        data_dir = os.path.expanduser(data_dir)
-        if os.path.isfile(data_dir):
-            raise UsageError(f"data_dir={data_dir} is a file: expected a folder")
+    _check_place(name, data_dir)
     with _quiet():
         try:
             builder = tfds.builder(name, data_dir=data_dir)
@@ -121,6 +119,23 @@ def _prepared(name: str, data_dir: str | None, split: str, remedy: str) -> Any:
         except Exception as error:  # Each damaged file of metadata has an exception of its own.
             raise _damaged(name, data_dir, error) from error
     return builder
+
+
+def _check_place(name: str, data_dir: str | None):
+    """Refuses what TensorFlow Datasets would wait for, or write where nobody looks for it."""
+    place = data_dir or os.environ.get("TFDS_DATA_DIR")
+    if place is None:
+        try:
+            place = user_path("~/tensorflow_datasets")
+        except UsageError:  # it would make a folder called `~`
+            raise UsageError(
+                f"{name} is kept in the home folder, and none is known: give --data_dir"
+            ) from None
+    if os.path.exists(place) and not os.path.isdir(place):
+        raise UsageError(f"data_dir={place} is a file: expected a folder")
+    for file in Path(place, name).rglob("*"):
+        if file.exists() and not (file.is_file() or file.is_dir()):
+            raise _damaged(name, place, OSError(f"{file} is not a regular file"))
 
 
 def _download(builder: Any, remedy: str):

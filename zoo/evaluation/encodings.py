@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from tqdm import tqdm
 
 from zoo.errors import UsageError
 from zoo.evaluation.subjects import Subject
-from zoo.files import atomic_file
+from zoo.files import atomic_file, read_bytes
 
 SPLITS = ("train", "validation")  # the aggregate posterior is taken over both [P]
 
@@ -113,7 +114,7 @@ def _read(cache: Path | None, key: str) -> Encodings | None:
     if cache is None or not cache.exists():
         return None
     try:
-        with cache.open("rb") as raw, np.load(raw) as file:  # NumPy leaves a bad file open
+        with np.load(io.BytesIO(read_bytes(cache))) as file:
             if str(file["key"]) != key:
                 return None
             return Encodings(file["mean"], file["stddev"], bool(file["flow"]))

@@ -58,6 +58,8 @@ def train(config: RunConfig, run_dir: str | Path) -> Training:
     workers = Workers(strategy)
     with workers.watched(), contextlib.ExitStack() as stack:
         with workers.all_or_none():
+            if workers.chief:
+                Run.check_folder(run_dir)  # before images are decoded
             dataset = load_dataset(config.data)
             config = resolve(config, dataset)
         training = config.training
@@ -65,8 +67,8 @@ def train(config: RunConfig, run_dir: str | Path) -> Training:
         run = Run(run_dir, config, dataset.fingerprint, dataset.image_shape)
         with workers.all_or_none():
             if workers.chief:
-                stack.enter_context(folder_lock(Run.check_folder(run_dir)))
-                Run.create_or_resume(run_dir, config, dataset.fingerprint, dataset.image_shape)
+                stack.enter_context(folder_lock(Run.check_folder(run.path)))
+                Run.create_or_resume(run.path, config, dataset.fingerprint, dataset.image_shape)
         with strategy.scope():
             model = build_model(
                 config.model, dataset.image_shape, training.seed, training.dtype_policy

@@ -16,7 +16,7 @@ import fcntl
 import functools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -109,9 +109,22 @@ class Run:
 
     @classmethod
     def create_or_resume(
-        cls, path: str | Path, config: RunConfig, data_fingerprint: str, image_shape: tuple
+        cls,
+        path: str | Path,
+        config: RunConfig,
+        data_fingerprint: str,
+        image_shape: tuple,
+        is_same: Callable[[str], bool] | None = None,
     ) -> Run:
         """The run at `path`, made if there is none.
+
+        Args:
+            path: the folder.
+            config: what the run is to be.
+            data_fingerprint: of its data.
+            image_shape: `(H, W, C)`.
+            is_same: whether the fingerprint that a run there has is of the same data; equality by
+                default.
 
         Raises:
             UsageError: the folder holds another run, or other data, or things that are no run.
@@ -121,7 +134,8 @@ class Run:
         if (path / "config.json").exists():
             before = cls.open(path)
             differences = before.config.differences(config)
-            if before.data_fingerprint != data_fingerprint:
+            same = is_same or data_fingerprint.__eq__
+            if not same(before.data_fingerprint):
                 differences.append(f"data: {before.data_fingerprint} -> {data_fingerprint}")
             if differences:
                 raise UsageError(f"{path} holds another run: {'; '.join(differences)}")
@@ -180,7 +194,7 @@ class Run:
         from zoo.data import load_dataset
 
         dataset = load_dataset(self.config.data)
-        if dataset.fingerprint != self.data_fingerprint:
+        if not dataset.is_of(self.data_fingerprint):
             raise UsageError(
                 f"the data of {self.path} have changed: fingerprint {dataset.fingerprint}, "
                 f"expected {self.data_fingerprint}"

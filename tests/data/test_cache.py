@@ -80,6 +80,18 @@ def test_a_damaged_entry_is_decoded_again(source, cache_folder, pattern, damage)
     assert source.decoded == 2
 
 
+@pytest.mark.parametrize("pattern", ["*[0-9a-f].npy", "*.labels.npy"])
+def test_a_flipped_bit_is_decoded_again(rng, cache_folder, pattern):
+    source = Source(rng)
+    source.load()
+    path = only(cache_folder, pattern)
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 4
+    path.write_bytes(content)
+    source.load()
+    assert source.decoded == 2
+
+
 def test_a_damaged_label_file_is_decoded_again(rng, cache_folder):
     source = Source(rng)
     source.load()

@@ -91,6 +91,20 @@ def test_fingerprint_depends_on_content_sizes_and_shape(images):
     assert len(fingerprints) == len(others) and dataset.fingerprint not in fingerprints
 
 
+def test_fingerprint_depends_on_every_image_and_label(rng):
+    images = rng.integers(0, 256, (5000, 2, 2, 1), dtype=np.uint8)
+    labels = rng.integers(0, 10, 5000)
+    sizes = (4800, 100, 100)
+    first = make(images, sizes=sizes, labels=labels).fingerprint
+    for place in (0, 4799, 4999):
+        for array in (images, labels):
+            array[place] ^= 1
+            assert make(images, sizes=sizes, labels=labels).fingerprint != first
+            array[place] ^= 1
+    assert make(images, sizes=sizes, labels=labels).fingerprint == first
+    assert make(images, sizes=sizes).fingerprint != first
+
+
 def test_fingerprint_of_a_memory_map_is_that_of_the_array(images, tmp_path):
     np.save(tmp_path / "images.npy", images)
     mapped = np.load(tmp_path / "images.npy", mmap_mode="r")

@@ -14,7 +14,7 @@ import numpy as np
 from zoo.config import SPLITS
 from zoo.errors import UsageError
 
-FINGERPRINT_IMAGES = 64  # per split; chosen: enough to notice other data, read in no time
+_BLOCK = 4096  # images that are read at a time; chosen
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -101,15 +101,33 @@ class ImageDataset:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """16 hex digits of split sizes, image shape and the first images of each split.
+        """16 hex digits of the splits, their sizes, the image shape and every image and label.
 
-        A run keeps it, so that it can refuse to go on with other data.
+        A run keeps it, so that it can refuse to go on with other data, and so does every number
+        that is measured on them.
         """
         sizes = [[name, len(self.splits[name])] for name in sorted(self.splits)]
         digest = hashlib.sha256(json.dumps([sizes, self.image_shape]).encode())
-        for name, _ in sizes:
-            digest.update(np.ascontiguousarray(self.splits[name].images[:FINGERPRINT_IMAGES]).data)
+        for name, size in sizes:
+            images, labels = self.splits[name].images, self.splits[name].labels
+            for start in range(0, size, _BLOCK):  # a memory map may be larger than memory
+                digest.update(np.ascontiguousarray(images[start : start + _BLOCK]).data)
+            if labels is not None:
+                digest.update(np.ascontiguousarray(labels).data)
         return digest.hexdigest()[:16]
+
+    def is_of(self, fingerprint: str) -> bool:
+        """Whether these are the data of that fingerprint, in the present format or the first."""
+        return fingerprint in (self.fingerprint, first_fingerprint(self))
+
+
+def first_fingerprint(dataset: ImageDataset) -> str:
+    """The fingerprint of runs of format 1: of sizes and of the first images of each split."""
+    sizes = [[name, len(dataset.splits[name])] for name in sorted(dataset.splits)]
+    digest = hashlib.sha256(json.dumps([sizes, dataset.image_shape]).encode())
+    for name, _ in sizes:
+        digest.update(np.ascontiguousarray(dataset.splits[name].images[:64]).data)
+    return digest.hexdigest()[:16]
 
 
 def consecutive(

@@ -68,7 +68,8 @@ def train(config: RunConfig, run_dir: str | Path) -> Training:
         with workers.all_or_none():
             if workers.chief:
                 stack.enter_context(folder_lock(Run.check_folder(run.path)))
-                Run.create_or_resume(run.path, config, dataset.fingerprint, dataset.image_shape)
+                about = dataset.fingerprint, dataset.image_shape, dataset.is_of
+                Run.create_or_resume(run.path, config, *about)
         with strategy.scope():
             model = build_model(
                 config.model, dataset.image_shape, training.seed, training.dtype_policy

@@ -119,7 +119,8 @@ def read_json(path: Path) -> Any:
 
 
 def parse_json(text: str) -> Any:
-    """The value of a JSON text of finite numbers; Python's own reader takes NaN and 1e999 too.
+    """The value of a JSON text whose numbers and texts others can hold too: finite floats, whole
+    numbers of 64 bits, and no half of a surrogate pair. Python's own reader takes more.
 
     Raises:
         ValueError: it is none.
@@ -132,7 +133,16 @@ def parse_json(text: str) -> Any:
             raise ValueError(f"{digits} is not a finite number")
         return value
 
-    return json.loads(text, parse_float=number, parse_constant=number)
+    def whole(digits: str) -> int:
+        value = int(digits)
+        if not -(2**63) <= value < 2**64:
+            raise ValueError(f"{digits[:20]}... is a number of more than 64 bits")
+        return value
+
+    value = json.loads(text, parse_float=number, parse_int=whole, parse_constant=number)
+    if "\\u" in text:  # as an escape alone can such a half come in
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
 
 
 def user_path(path: str | os.PathLike[str], name: str = "path") -> Path:

@@ -12,9 +12,13 @@ from absl import logging
 
 from zoo.errors import UsageError
 from zoo.figures import panels, svg
-from zoo.files import atomic_file, user_path
+from zoo.files import atomic_file, read_bytes, user_path
 from zoo.run import Run
 
+_PNG = b"\x89PNG\r\n\x1a\n"
+_LARGEST_PICTURE = 20 << 20  # bytes; chosen
+_MOST_PANELS = 60  # curves that are drawn; chosen: no model of ours logs half as many
+_LONGEST_NAME = 40  # characters of a curve's title; chosen
 _PIXELS_BELOW = 600  # width of a PNG, as its header has it; a grid of 8 x 8 images of 64 has 526
 
 _STYLE = """
@@ -44,7 +48,7 @@ def write_report(run: Run) -> Path:
         f'<p class="subtitle">{_text(run.path)}, step {steps} of {config.training.steps}</p>',
         _section("Metrics", _records_table(evaluation["records"])),
         _section("Evaluation", _evaluation_pictures(run.path, evaluation["pictures"])),
-        _section("Samples and reconstructions", _pictures(run.path / "images")),
+        _section("Samples and reconstructions", _pictures(run.path)),
         _section("Training", _curves(lines)),
         _section("Configuration", _table(sorted(config.flat().items()))),
     ]
@@ -81,7 +85,8 @@ def write_overview(folder: str | Path) -> Path:
         values = {r["metric"]: _number(r) for r in records}
         steps = lines[-1]["step"] if lines else 0
         rows.append({"run": name, "steps": steps, **{k: chosen[k] for k in differing}, **values})
-        figures += [_figure(file, name) for file in _newest(run.path / "images", "samples")]
+        samples = _by_step(run.path, "samples")
+        figures += [_figure(run.path, samples[step], name) for step in sorted(samples)[-1:]]
     body = [
         f"<h1>{len(rows)} runs</h1>",
         f'<p class="subtitle">{_text(folder)}</p>',
@@ -154,35 +159,56 @@ def _records_table(records: list[dict[str, Any]]) -> str:
     return f"<table><tr>{head}</tr>{''.join(rows)}</table>"
 
 
-def _pictures(folder: Path) -> str:
+def _pictures(run_dir: Path) -> str:
     """The newest picture of each kind, and the first samples beside them."""
     figures = []
     for kind in ("samples", "reconstructions"):
-        first = sorted(folder.glob(f"{kind}-*.png"))[:1]
-        for file in dict.fromkeys(first + _newest(folder, kind)):
-            step = int(file.stem.rsplit("-", 1)[1])
-            figures.append(_figure(file, f"{kind}, step {step}"))
+        files = _by_step(run_dir, kind)
+        steps = sorted(files)[:1] + sorted(files)[-1:] if kind == "samples" else sorted(files)[-1:]
+        figures += [
+            _figure(run_dir, files[step], f"{kind}, step {step}") for step in dict.fromkeys(steps)
+        ]
     return "".join(figures)
 
 
-def _newest(folder: Path, kind: str) -> list[Path]:
-    return sorted(folder.glob(f"{kind}-*.png"))[-1:]
+def _by_step(run_dir: Path, kind: str) -> dict[int, Path]:
+    """The pictures of a kind that the training made, by step."""
+    found = {}
+    for file in (run_dir / "images").glob(f"{kind}-*.png"):
+        digits = file.stem.removeprefix(f"{kind}-")
+        if digits.isascii() and digits.isdecimal():
+            found[int(digits)] = file
+    return found
 
 
-def _evaluation_pictures(folder: Path, pictures: list[dict[str, Any]]) -> str:
-    files = ((folder / p["file"], p["caption"]) for p in pictures)
-    return "".join(_figure(file, caption) for file, caption in files if file.exists())
+def _evaluation_pictures(run_dir: Path, pictures: list[dict[str, Any]]) -> str:
+    return "".join(_figure(run_dir, run_dir / p["file"], p["caption"]) for p in pictures)
 
 
-def _figure(file: Path, caption: str) -> str:
-    data = file.read_bytes()
+def _figure(run_dir: Path, file: Path, caption: str) -> str:
+    """A PNG of the run folder; nothing where it is none, or lies elsewhere: the names come from
+    files that somebody else may have written."""
+    data = _png(run_dir, file)
+    if data is None:
+        return ""
     # A small picture is pixels to be seen one by one, a large one a figure with letters.
     kind = "pixels" if int.from_bytes(data[16:20], "big") < _PIXELS_BELOW else "figure"
-    data = base64.b64encode(data).decode()
+    encoded = base64.b64encode(data).decode()
     return (
-        f'<figure><img class="{kind}" alt="{_text(caption)}" src="data:image/png;base64,{data}">'
-        f"<figcaption>{_text(caption)}</figcaption></figure>"
+        f'<figure><img class="{kind}" alt="{_text(caption)}" '
+        f'src="data:image/png;base64,{encoded}"><figcaption>{_text(caption)}</figcaption></figure>'
     )
+
+
+def _png(run_dir: Path, file: Path) -> bytes | None:
+    try:
+        place = file.resolve()
+        if not place.is_relative_to(run_dir.resolve()) or place.stat().st_size > _LARGEST_PICTURE:
+            return None
+        data = read_bytes(place)
+    except (OSError, ValueError, RuntimeError, UsageError):  # gone, odd names, loops, no file
+        return None
+    return data if data.startswith(_PNG) else None
 
 
 def _curves(lines: list[dict[str, Any]]) -> str:
@@ -190,11 +216,14 @@ def _curves(lines: list[dict[str, Any]]) -> str:
     if len(lines) < 2:
         return ""
     names = [name for name in dict.fromkeys(n for line in lines for n in line) if name != "step"]
-    figure, axes = panels(len(names), 3, (3.7, 2.6))
-    for axis, name in zip(axes, names, strict=True):
+    drawn = names[:_MOST_PANELS]
+    figure, axes = panels(len(drawn), 3, (3.7, 2.6))
+    for axis, name in zip(axes, drawn, strict=True):
         points = [(line["step"], line[name]) for line in lines if name in line]
         axis.plot(*zip(*points, strict=True), linewidth=1.2)
-        axis.set_title(name, fontsize=10)
+        # A name is no formula.
+        axis.set_title(name[:_LONGEST_NAME], fontsize=10, parse_math=False)
         axis.set_xlabel("step", fontsize=8)
         axis.grid(alpha=0.3)
-    return svg(figure)
+    rest = len(names) - len(drawn)
+    return svg(figure) + (f"<p>and {rest} more, in metrics.jsonl</p>" if rest else "")

@@ -311,6 +311,7 @@ def _has(entry: Any, fields: dict[str, Any]) -> bool:
         and all(name in entry and isinstance(entry[name], kinds) for name, kinds in fields.items())
         and isinstance(entry.get("asked"), dict)
         and isinstance(entry["asked"].get("metric"), str)
+        and isinstance(entry.get("warnings", []), list)
     )
 
 

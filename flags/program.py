@@ -17,14 +17,12 @@ from typing import Any
 from absl import flags
 from absl import logging as absl_logging
 
-import zoo
 from flags import paths, streams
 from zoo.config import RunConfig
 from zoo.errors import UsageError, WorkerLost, reason
 from zoo.settings import LARGEST_INT
 
 PRESETS = Path(__file__).parent / "presets"
-_OURS = os.path.join(os.path.dirname(zoo.__file__), "")
 
 # Exit codes beside 0.
 USAGE_ERROR = 2
@@ -206,8 +204,8 @@ def run_program(
     argv = sys.argv if argv is None else argv
     streams.open_missing()
     absl_logging.use_absl_handler()
-    absl_logging.set_verbosity(absl_logging.INFO)
-    absl_logging.get_absl_handler().addFilter(_is_shown)
+    absl_logging.set_verbosity(absl_logging.WARNING)
+    logging.getLogger("zoo").setLevel(logging.INFO)  # of others, warnings alone
     flags.FLAGS.mark_as_parsed()  # absl's own, or it warns that they are not
     if isinstance(sys.stdout, io.TextIOWrapper):  # a path may have what the terminal cannot show
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -238,11 +236,6 @@ def run_program(
     shown = " ".join(line.split()).encode("utf-8", "backslashreplace").decode()
     print(f"{Path(argv[0]).stem}: {shown}", file=sys.stderr)
     raise SystemExit(code)
-
-
-def _is_shown(record: logging.LogRecord) -> bool:
-    """Whether a line of the log is for the user: all of ours, the warnings of others."""
-    return record.levelno >= logging.WARNING or record.pathname.startswith(_OURS)
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -1,6 +1,7 @@
 """Which files of a folder become images, by which way, and what is said of the others."""
 
 import hashlib
+import logging
 import os
 import shutil
 import socket
@@ -183,15 +184,12 @@ def test_the_line_accounts_for_every_file(photos, store, warnings_logged):
         assert "\n" not in line
 
 
-def test_nothing_left_out_is_no_warning(photos, monkeypatch, warnings_logged):
-    from absl import logging
-
-    lines = []
-    monkeypatch.setattr(logging, "info", lambda text, *values: lines.append(text % values))
+def test_nothing_left_out_is_no_warning(photos, caplog, warnings_logged):
+    caplog.set_level(logging.INFO, "zoo")
     (photos / ".hidden").touch()
     load(photos)
     assert not warnings_logged
-    assert lines == [
+    assert caplog.messages == [
         f"folder: {photos}: 13 files found, 12 images used, 1 left out: 1 hidden (.hidden)"
     ]
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from absl import logging
+from absl import logging as absl_logging
 from PIL import Image, ImageFile
 
 from zoo.errors import UsageError
@@ -25,6 +26,8 @@ HIDDEN = "hidden"
 OTHER = "of other types"
 ODD = "no regular files"
 AGAIN = "links to folders that are here already"
+
+_LOG = logging.getLogger("zoo")  # a level of its own: absl's is that of all libraries
 
 # By reason: how many, and some of them.
 LeftOut = Mapping[str, tuple[int, Sequence[str]]]
@@ -158,7 +161,7 @@ def account(name: str, source: Path, used: int, left_out: LeftOut) -> dict[str, 
         used: number of images.
         left_out: all other files.
     """
-    log = logging.info if set(left_out) <= {HIDDEN} else logging.warning
+    log = _LOG.info if set(left_out) <= {HIDDEN} else absl_logging.warning
     log("%s: %s: %s", name, source, _counted(used, left_out))
     counts = {reason: count for reason, (count, _) in left_out.items()}
     return {"found": used + sum(counts.values()), "used": used, "left_out": counts}

@@ -10,7 +10,8 @@ import numpy as np
 from absl import logging
 
 from zoo.errors import UsageError, reason
-from zoo.files import atomic_folder, read_bytes, remove, remove_partial
+from zoo.files import atomic_folder, read_bytes
+from zoo.partial import remove
 from zoo.state import OPTIMIZER, load_state
 
 KEEP = 3  # chosen
@@ -44,7 +45,6 @@ class CheckpointStore:
         `KEEP`."""
         path = self._path(int(model.step.numpy()))
         if not path.exists():
-            remove_partial(self._folder)
             with atomic_folder(path) as temporary:
                 values = {name: variable.numpy() for name, variable in model.state.items()}
                 np.savez(temporary / "state.npz", **values)

@@ -14,7 +14,6 @@ from typing import Any
 
 from zoo.errors import UsageError
 from zoo.partial import partial_file, partial_folder, partial_name, remove_partial
-from zoo.partial import remove as remove
 
 ROOM = 200  # bytes; chosen: names below a run folder or SavedModel take up to 120
 

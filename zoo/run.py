@@ -30,12 +30,12 @@ from zoo.files import (
     parse_json,
     read_bytes,
     read_json,
-    remove_partial,
     reported,
     usable_path,
     user_path,
     write_json,
 )
+from zoo.partial import remove_partial
 
 _FOLDERS = ("", "checkpoints", "images", "evaluation")  # where files of a run are written
 _PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "tensorflow-datasets", "numpy")

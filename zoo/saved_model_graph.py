@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import UsageError
+from zoo.files import read_bytes
 
 # By name of the operation; TensorFlow's own grouping has none for what they touch.
 _REACHES_OUT = re.compile(
@@ -29,7 +30,7 @@ def refuse_reaching_out(folder: Path) -> None:
     from tensorflow.core.protobuf import saved_model_pb2
 
     try:
-        content = (folder / "saved_model.pb").read_bytes()
+        content = read_bytes(folder / "saved_model.pb")
         model = saved_model_pb2.SavedModel.FromString(content)
     except (OSError, DecodeError) as error:
         raise UsageError(f"{folder} cannot be loaded as a SavedModel: {error}") from None

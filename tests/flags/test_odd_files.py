@@ -1,6 +1,7 @@
 """FIFOs, folders and devices where the zoo expects a file: one line, and nobody waits."""
 
 import os
+import shutil
 
 import pytest
 
@@ -10,6 +11,8 @@ from zoo.config import RunConfig
 from zoo.run import Run
 
 pytestmark = pytest.mark.timeout(60)
+
+SAVED_MODEL = "--saved_model={here}/served/tiny/1"
 
 
 def fifo(path):
@@ -66,3 +69,34 @@ def test_a_lock_that_is_a_fifo(run, capsys):
     fifo(run / ".lock")
     assert call("train", *TINY, f"--run_dir={run}") == 2
     assert "holds another run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("make", [fifo, device])
+@pytest.mark.parametrize(
+    ("file", "arguments"),
+    [
+        ("run/checkpoints/step-00000002/state.npz", ("evaluate", "--run_dir={here}/run")),
+        ("served/tiny/1/saved_model.pb", ("sample", SAVED_MODEL)),
+        (
+            "served/tiny/1/variables/variables.index",
+            ("sample", SAVED_MODEL),
+        ),
+    ],
+)
+def test_what_is_loaded(trained, tmp_path, capsys, make, file, arguments):
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / "run" / "checkpoints" / "step-00000001")
+    (tmp_path / file).unlink()
+    make(tmp_path / file)
+    output = f"--output={tmp_path / 'a.npz'}"
+    assert call(*(a.format(here=tmp_path) for a in arguments), output) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1, error
+
+
+def test_encodings_that_are_a_fifo_are_made_anew(trained, tmp_path, capsys):
+    shutil.copytree(trained / "run", tmp_path / "run")
+    os.mkfifo(tmp_path / "run" / "encodings.npz")
+    asked = ("--metrics=marginal_kl", "--num_samples=50")
+    assert call("evaluate", f"--run_dir={tmp_path / 'run'}", *asked) == 0
+    assert (tmp_path / "run" / "encodings.npz").is_file()

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from zoo.errors import UsageError
+from zoo.files import user_path
 from zoo.models.classifier import Classifier
 from zoo.run import Run
 
@@ -65,7 +66,7 @@ def load_classifier(source: str, image_shape: tuple[int, int, int]) -> ImageClas
     Raises:
         UsageError: it is neither, or does not take images of so many channels.
     """
-    path = Path(source)
+    path = user_path(source, "classifier")
     if path.is_dir():
         return _of_run(Run.open(path), image_shape)
     if path.is_file():

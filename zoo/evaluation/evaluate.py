@@ -14,7 +14,8 @@ from zoo.config import EvaluationConfig
 from zoo.errors import UsageError
 from zoo.evaluation.records import Metric, Picture, Record
 from zoo.evaluation.subjects import Subject
-from zoo.files import locked, remove, write_json
+from zoo.files import locked, user_path, write_json
+from zoo.partial import remove
 from zoo.pictures import save_picture
 from zoo.run import read_evaluation, versions
 
@@ -85,6 +86,7 @@ def evaluate(
         metrics = [make_metric(name) for name in names]
         for metric in metrics:
             metric.check(subject, dataset, settings)
+    output = user_path(output, "output")
     wanted = []
     for metric in metrics:
         # What was asked stands apart: a metric may record another split than the one it was given.

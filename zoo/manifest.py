@@ -15,9 +15,9 @@ NAME = "assets.extra/manifest.json"  # where TF Serving reads nothing but what i
 
 
 def write_manifest(folder: Path) -> None:
-    """Lists all files below `folder` as they are."""
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
-    hashes = {file.relative_to(folder).as_posix(): _sha256(file) for file in files}
+    """Lists all files below `folder` as they are, the manifest apart."""
+    files = {f.relative_to(folder).as_posix(): f for f in folder.rglob("*") if f.is_file()}
+    hashes = {name: _sha256(files[name]) for name in sorted(files) if name != NAME}
     write_json(folder / NAME, {"format_version": 1, "sha256": hashes})
 
 

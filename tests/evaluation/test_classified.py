@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -67,7 +68,7 @@ def classifier(monkeypatch):
     fake = Fake()
 
     def load(source, image_shape):
-        return ImageClassifier(f"{source} of {fake.sharpness}", "as they are", 2, fake)
+        return ImageClassifier(f"{Path(source).name} of {fake.sharpness}", "as they are", 2, fake)
 
     monkeypatch.setattr(classified, "load_classifier", load)
     # k-means once: ten times take seconds, and its own tests have them.

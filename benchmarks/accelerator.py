@@ -11,7 +11,7 @@ import argparse
 from benchmarks.run import conditions, table
 from benchmarks.timing import Comparison, interleaved
 from benchmarks.training import seconds_of_a_step
-from zoo.models import MODELS
+from zoo.registry import MODELS
 
 SETTINGS = {
     "mixed_bfloat16": {"dtype_policy": "mixed_bfloat16"},

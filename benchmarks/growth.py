@@ -18,7 +18,7 @@ from benchmarks.peers.specification import COLOR_MNIST
 from benchmarks.run import conditions
 from benchmarks.subjects import BATCH_SIZE, compiled, zoo_step
 from benchmarks.timing import seconds
-from zoo.evaluation.marginal_kl import log_aggregate_posterior
+from zoo.evaluation.latent.aggregate_posterior import log_aggregate_posterior
 from zoo.figures import panels
 from zoo.pictures import save_picture
 

@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 import zoo
-from zoo.evaluation.subjects import Subject
+from zoo.evaluation.subject.subject import Subject
 from zoo.files import atomic_file
 from zoo.pictures import grid, save_png, side_by_side
 from zoo.pixels import as_floats

@@ -7,7 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from benchmarks.timing import Comparison, interleaved, seconds
-from zoo.evaluation.marginal_kl import log_aggregate_posterior
+from zoo.evaluation.latent.aggregate_posterior import log_aggregate_posterior
 
 EXAMPLES, DIMENSIONS = 20_000, 100
 CHUNK = 64  # samples the reference takes at once: its [64, N, D] of float64 are 1 GB

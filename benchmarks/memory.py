@@ -31,7 +31,7 @@ for _ in range(int(sys.argv[2])):
     step()
 """
 _MARGINAL_KL = """
-from zoo.evaluation.marginal_kl import log_aggregate_posterior
+from zoo.evaluation.latent.aggregate_posterior import log_aggregate_posterior
 codes, size, samples = map(int, sys.argv[1:])
 rng = np.random.default_rng(0)
 mean, z = (rng.standard_normal((n, size), np.float32) for n in (codes, samples))

@@ -15,8 +15,8 @@ from export.versions import new_version
 from export.warmup import write_warmup
 from zoo.errors import UsageError, reason
 from zoo.files import atomic_folder, write_json
-from zoo.manifest import write_manifest
 from zoo.run import Run, versions
+from zoo.saved_model.manifest import write_manifest
 from zoo.signatures import PORTABLE, portable_functions, require, signature_functions
 
 DEFAULT_SIGNATURE = "decode"  # every model has it: one input, deterministic

@@ -55,8 +55,8 @@ def main(values: flags.FlagValues) -> None:
     check_writable(output)
     program.start_tensorflow()
     from zoo.data import load_dataset
-    from zoo.evaluation.evaluate import evaluate
-    from zoo.evaluation.subjects import Subject
+    from zoo.evaluation.runner import evaluate
+    from zoo.evaluation.subject.subject import Subject
 
     subject = (
         Subject.of_run(run)

@@ -47,7 +47,7 @@ def main(values: flags.FlagValues) -> None:
     program.start_tensorflow()
     import numpy as np
 
-    from zoo.evaluation.subjects import Subject
+    from zoo.evaluation.subject.subject import Subject
     from zoo.files import atomic_file
     from zoo.pictures import grid, save_png
     from zoo.pixels import as_levels

@@ -12,8 +12,8 @@ from tests.models.variants import tiny_model
 from zoo.checkpoints import CheckpointStore
 from zoo.config import EvaluationConfig
 from zoo.errors import UsageError
-from zoo.evaluation.elbo import Elbo
-from zoo.evaluation.subjects import Subject
+from zoo.evaluation.likelihood.elbo import Elbo
+from zoo.evaluation.subject.subject import Subject
 
 RUN = Path(__file__).parent / "format_1" / "vae"
 

@@ -15,9 +15,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from zoo.config import DATASETS, ModelConfig, RunConfig, TrainingConfig
+from zoo.config import ModelConfig, RunConfig, TrainingConfig
 from zoo.errors import UsageError
-from zoo.models import MODELS
+from zoo.registry import DATASETS, MODELS
 from zoo.run import Run, load_run, versions
 
 # Before Keras is imported, which else would ask ~/.keras/keras.json.
@@ -64,9 +64,9 @@ def create_model(
 
     training = TrainingConfig(seed=seed, dtype_policy=dtype_policy)
     if dataset is not None:
-        own = DATASETS.get(dataset)
+        own = DATASETS[dataset].image_shape if dataset in DATASETS else None
         if own is None or image_shape is not None:
-            known = ", ".join(name for name, shape in DATASETS.items() if shape)
+            known = ", ".join(name for name, source in DATASETS.items() if source.image_shape)
             raise UsageError(
                 f"dataset={dataset!r}, image_shape={image_shape!r}: expected a data set whose "
                 f"images have a shape of their own ({known}), or a shape"
@@ -75,7 +75,7 @@ def create_model(
     config = ModelConfig.create(model=model, **settings)
     return build_model(
         config,
-        DATASETS["color_mnist_mini"] if image_shape is None else image_shape,
+        DATASETS["color_mnist_mini"].image_shape if image_shape is None else image_shape,
         training.seed,
         training.dtype_policy,
     )

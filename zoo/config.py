@@ -12,16 +12,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from zoo.errors import UsageError
+from zoo.options import declares
+from zoo.registry import DATASETS, INSTRUMENTS, LIKELIHOODS, METRICS, MODELS, NETWORKS, POSTERIORS
 from zoo.settings import LARGEST_FLOAT, Checked, setting
 
-# With the shape (H, W, C) of their images; a folder's is a setting.
-DATASETS = {
-    "color_mnist_mini": (28, 28, 3),
-    "color_mnist": (28, 28, 3),
-    "cifar10": (32, 32, 3),
-    "celeb_a": (64, 64, 3),
-    "folder": None,
-}
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 SPLITS = ("train", "validation", "test")
 DTYPE_POLICIES = ("float32", "mixed_bfloat16")
@@ -68,84 +62,32 @@ class DataConfig(Checked):
 
 
 @dataclasses.dataclass(frozen=True)
+@declares(MODELS, INSTRUMENTS, LIKELIHOODS, POSTERIORS)
 class ModelConfig(Checked):
     """Which model; None stands for the model's own default.
 
-    The fields after `width` are options that only some models have: each model class lists its own
-    in `options`, and an option given to a model without it is refused.
+    Beside these fields it has one per option that a model, a likelihood or a posterior declares. An
+    option given to a model without it is refused.
     """
 
     model: str = setting("vae", "Name of the model; --list_models prints them all.")
     likelihood: str | None = setting(
-        None,
-        "Visible distribution p(x|z).",
-        choices=("bernoulli", "quantized_normal", "categorical"),
+        None, "Visible distribution p(x|z).", choices=tuple(LIKELIHOODS)
     )
-    posterior: str | None = setting(
+    posterior: str | None = setting(None, "Form of q(z|x).", choices=tuple(POSTERIORS))
+    network: str | None = setting(
         None,
-        "Form of q(z|x).",
-        choices=("gaussian", "real_nvp", "deterministic", "implicit"),
+        "Family of networks; that for the size of the images by default.",
+        choices=tuple(NETWORKS),
     )
     latent_size: int | None = setting(
         None,
-        "Dimensions of z; 50 on 28-pixel images and 128 on others by default.",
+        "Dimensions of z; the network family's number by default.",
         above=0,
         at_most=65_536,
     )
     width: float = setting(
         1.0, "Multiplier of all feature maps; 1 is the paper's.", above=0, at_most=64
-    )
-    kl_weight: float | None = setting(
-        None, "Weight of the KL term: 1 gives the ELBO, others a beta-VAE.", at_least=0
-    )
-    dequantization: str | None = setting(
-        None,
-        "What quantized_normal trains on: the paper's uniform noise or the exact mass.",
-        choices=("uniform", "none"),
-    )
-    flow_context: bool | None = setting(
-        None, "Feed the encoder's features to the couplings of posterior=real_nvp."
-    )
-    adaptive_contrast: bool | None = setting(
-        None, "Compare q(z|x) with a Gaussian of its moments instead of the prior (adversarial_vb)."
-    )
-    code_critic_units: int | None = setting(
-        None,
-        "Units of each hidden layer of the code critic (aae, vgh, vgh_plus_plus): 1000, or 5000 in "
-        "the paper's study of many latents.",
-        above=0,
-    )
-    reconstructor_adversarial: bool | None = setting(
-        None, "Let the joint critic move the encoder too, as in bidirectional GANs (veegan)."
-    )
-    gradient_penalty: float | None = setting(
-        None, "Weight of the critic's gradient penalty (wgan_gp).", at_least=0
-    )
-    critic_updates: int | None = setting(
-        None, "Updates of the critic per update of the decoder (wgan_gp).", above=0, at_most=100
-    )
-    encoder_reconstruction_weight: float | None = setting(
-        None, "Weight of the L1 term in the encoder's loss (vgh, vgh_plus_plus).", at_least=0
-    )
-    decoder_reconstruction_weight: float | None = setting(
-        None, "Weight of the L1 term in the decoder's loss (vgh, vgh_plus_plus).", at_least=0
-    )
-    adversarial_loss: str | None = setting(
-        None,
-        "What encoder and decoder minimise against the critics (vgh, vgh_plus_plus).",
-        choices=("non_saturating", "reverse_kl"),
-    )
-    real_weight: float | None = setting(
-        None, "Weight of real data in the image critic's loss (vgh_plus_plus).", above=0
-    )
-    classes: int | None = setting(
-        None, "Number of classes (classifier); those of the data set by default.", at_least=2
-    )
-    mirror: bool | None = setting(
-        None, "Mirror training images at random, which digits do not bear (classifier)."
-    )
-    halving_steps: int | None = setting(
-        None, "Steps in which the learning rate halves (classifier).", above=0
     )
 
 
@@ -214,8 +156,9 @@ def check_replicas(config: TrainingConfig, replicas: int) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
+@declares(METRICS, keep_defaults=True)
 class EvaluationConfig(Checked):
-    """How it is measured."""
+    """How it is measured: what several metrics share, and the options that a metric declares."""
 
     split: str = setting("test", "Split to measure.", choices=SPLITS)
     num_samples: int | None = setting(
@@ -232,12 +175,6 @@ class EvaluationConfig(Checked):
         None,
         "Updates of a network that a metric trains; each metric's own number by default.",
         above=0,
-    )
-    draws: int | None = setting(None, "Draws of z per image for iwae; 50 by default.", above=0)
-    score: str = setting(
-        "log_q",
-        "For low_posterior: rank samples of the prior by q(z) or by q(z)/p(z).",
-        choices=("log_q", "log_q_minus_log_p"),
     )
 
     def count(self, default: int, available: int | None = None) -> int:

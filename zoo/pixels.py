@@ -22,25 +22,42 @@ def as_levels(images: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(np.nan_to_num(images), 0, 1) * 255).astype(np.uint8)
 
 
-def check_images(images: np.ndarray, image_shape: tuple[int, int, int]) -> np.ndarray:
+def check_images(
+    images: np.ndarray, image_shape: tuple[int, ...] | None = None, tolerance: float = 0.0
+) -> np.ndarray:
     """`as_floats` of images that somebody gives, once they are what they have to be.
 
     Args:
         images: `[N, H, W, C]`, uint8, or floats in [0, 1].
-        image_shape: the `(H, W, C)` that is expected.
+        image_shape: the `(H, W, C)` that is expected; None for any.
+        tolerance: by how much floats may lie outside, for the rounding of a network's outputs.
 
     Raises:
         UsageError: type, shape or values are others, or there is no image at all.
     """
-    wanted = f"[N, {', '.join(map(str, image_shape))}]"
+    images = np.asarray(images)
+    wanted = f"[N, {', '.join(map(str, image_shape or ('H', 'W', 'C')))}]"
     if images.dtype != np.uint8 and images.dtype.kind != "f":
         raise UsageError(f"images are {images.dtype}: expected uint8, or floats in [0, 1]")
-    if images.shape[1:] != tuple(image_shape) or not len(images):
+    fits = images.ndim == 4 if image_shape is None else images.shape[1:] == tuple(image_shape)
+    if not fits or 0 in images.shape:
         raise UsageError(f"images have the shape {list(images.shape)}: expected {wanted}")
     # Written so that NaN fails it.
-    if images.dtype != np.uint8 and not (images.min() >= 0 and images.max() <= 1):
+    low, high = images.min(), images.max()
+    if images.dtype != np.uint8 and not (low >= -tolerance and high <= 1 + tolerance):
         raise UsageError(
-            f"images lie in [{images.min():.4g}, {images.max():.4g}]: expected finite floats in "
-            "[0, 1], or uint8"
+            f"images lie in [{low:.4g}, {high:.4g}]: expected finite floats in [0, 1], or uint8"
         )
     return as_floats(images)
+
+
+def check_pair(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two sets of images of one shape, by `check_images`, 1e-5 outside [0, 1] allowed.
+
+    Raises:
+        UsageError: they are not, or their shapes differ.
+    """
+    first, second = check_images(first, tolerance=1e-5), check_images(second, tolerance=1e-5)
+    if first.shape != second.shape:
+        raise UsageError(f"images have shapes {first.shape} and {second.shape}: expected equal")
+    return first, second

@@ -19,8 +19,8 @@ from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 from export.serving import tensors
 from export.serving.limits import Limits, Refusal, invalid
 from export.serving.versions import Versions
-from zoo.manifest import check_manifest
-from zoo.saved_model_graph import refuse_reaching_out
+from zoo.saved_model.graph import refuse_reaching_out
+from zoo.saved_model.manifest import check_manifest
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _DEFAULT = "serving_default"
@@ -73,7 +73,7 @@ class Version:
     Args:
         number: of the version.
         folder: that holds it.
-        trust: load it whatever its operations may do; see `zoo.saved_model_graph`.
+        trust: load it whatever its operations may do; see `zoo.saved_model.graph`.
 
     Raises:
         UsageError: it is damaged, or not trusted.

@@ -15,7 +15,7 @@ from zoo.distributions.density_models import (
 )
 from zoo.distributions.made import LOG_SCALE_LIMIT, MADE
 from zoo.errors import UsageError
-from zoo.evaluation.marginal_kl import log_aggregate_posterior
+from zoo.evaluation.latent.aggregate_posterior import log_aggregate_posterior
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 

@@ -12,7 +12,6 @@ import tensorflow as tf
 
 from zoo.distributions.grey_levels import grey_levels
 from zoo.distributions.likelihoods import (
-    LIKELIHOODS,
     Bernoulli,
     Categorical,
     Generated,
@@ -20,6 +19,7 @@ from zoo.distributions.likelihoods import (
     bits_per_dim,
 )
 from zoo.errors import UsageError
+from zoo.registry import LIKELIHOODS, follow
 
 SHAPE = (3, 4, 5, 2)
 EVENT_SIZE = 4 * 5 * 2
@@ -158,8 +158,9 @@ def test_zero_outputs_mean_mid_grey(likelihood):
 
 
 def test_the_registry_names_what_it_holds():
-    assert {name: cls.name for name, cls in LIKELIHOODS.items()} == {n: n for n in LIKELIHOODS}
-    assert {n for n, cls in LIKELIHOODS.items() if cls.discrete} == {
+    classes = {name: follow(path) for name, path in LIKELIHOODS.items()}
+    assert {name: cls.name for name, cls in classes.items()} == {n: n for n in LIKELIHOODS}
+    assert {name for name, cls in classes.items() if cls.discrete} == {
         "quantized_normal",
         "categorical",
     }

@@ -6,7 +6,7 @@ import tensorflow as tf
 from scipy import special, stats
 
 from zoo.distributions import portable
-from zoo.distributions.likelihoods import LIKELIHOODS
+from zoo.registry import LIKELIHOODS, follow
 
 
 def test_softplus():
@@ -49,7 +49,7 @@ def test_log_normal_bin(mean, stddev):
 
 @pytest.mark.parametrize("name", LIKELIHOODS)
 def test_sums_over_pixels_agree_with_the_likelihoods(rng, name):
-    likelihood = LIKELIHOODS[name]()
+    likelihood = follow(LIKELIHOODS[name])()
     shape = (4, 6, 6, likelihood.output_channels(3))
     outputs = tf.constant(rng.normal(0, 3, shape), tf.float32)
     images = tf.constant(rng.integers(0, 256, (4, 6, 6, 3)) / 255, tf.float32)

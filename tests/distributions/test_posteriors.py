@@ -8,7 +8,6 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from zoo.distributions.posteriors import (
-    POSTERIORS,
     DeterministicHead,
     GaussianHead,
     ImplicitHead,
@@ -16,12 +15,13 @@ from zoo.distributions.posteriors import (
     prior,
 )
 from zoo.errors import UsageError
+from zoo.registry import POSTERIORS, follow
 
 ROWS, FEATURES, LATENT = 6, 12, 5
 CASES = {
     "gaussian": lambda: GaussianHead(LATENT),
     "real_nvp": lambda: RealNVPHead(LATENT, couplings=2, hidden=16),
-    "real_nvp_context": lambda: RealNVPHead(LATENT, couplings=2, hidden=16, context=True),
+    "real_nvp_context": lambda: RealNVPHead(LATENT, couplings=2, hidden=16, flow_context=True),
     "deterministic": lambda: DeterministicHead(LATENT),
     "implicit": lambda: ImplicitHead(LATENT, noise_size=7),
 }
@@ -181,7 +181,7 @@ def test_posteriors_without_a_density_say_so(head):
 
 
 def test_the_registry_builds_from_a_latent_size_alone():
-    heads = {name: cls(8) for name, cls in POSTERIORS.items()}
+    heads = {name: follow(path)(8) for name, path in POSTERIORS.items()}
     assert {n: (h.explicit, h.noise_size) for n, h in heads.items()} == {
         "gaussian": (True, 8),
         "real_nvp": (True, 8),

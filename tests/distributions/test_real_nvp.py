@@ -15,7 +15,7 @@ ROWS, FEATURES, LATENT = 6, 12, 5
 def build(context, perturbed=True):
     """A built head; perturbed, so that the flow is not the identity."""
     keras.utils.set_random_seed(1)
-    head = RealNVPHead(LATENT, couplings=2, hidden=16, context=context)
+    head = RealNVPHead(LATENT, couplings=2, hidden=16, flow_context=context)
     head.build((None, FEATURES))
     if perturbed:
         rng = np.random.default_rng(2)
@@ -166,5 +166,5 @@ def test_one_inversion_serves_every_image():
 
 
 def test_to_base_needs_a_flow_that_ignores_the_image():
-    with pytest.raises(UsageError, match="context=False"):
+    with pytest.raises(UsageError, match="flow_context=False"):
         build(context=True).to_base(tf.zeros([1, LATENT]))

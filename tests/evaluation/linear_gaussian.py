@@ -8,7 +8,7 @@ import tensorflow as tf
 from scipy.stats import multivariate_normal
 
 from zoo.data.images import ImageDataset, Split
-from zoo.evaluation.subjects import Subject
+from zoo.evaluation.subject.subject import Subject
 from zoo.noise import row_noise
 
 SIDE, SCALE = 16, 0.5

@@ -9,15 +9,15 @@ from tests.evaluation.linear_gaussian import dataset, subject
 from zoo.config import EvaluationConfig
 from zoo.data.images import ImageDataset, Split
 from zoo.errors import UsageError
-from zoo.evaluation import neighbours
-from zoo.evaluation.active_units import ActiveUnitsMetric
-from zoo.evaluation.diversity import MsSsimDiversity
-from zoo.evaluation.low_posterior import LowPosterior
-from zoo.evaluation.marginal_kl import log_aggregate_posterior
-from zoo.evaluation.neighbours import nearest_neighbours
-from zoo.evaluation.reconstruction import Reconstruction
-from zoo.evaluation.records import Picture, Record
-from zoo.evaluation.subjects import Subject
+from zoo.evaluation.latent.active_units import ActiveUnitsMetric
+from zoo.evaluation.latent.aggregate_posterior import log_aggregate_posterior
+from zoo.evaluation.latent.low_posterior import LowPosterior
+from zoo.evaluation.protocol import Picture, Record
+from zoo.evaluation.samples import neighbours
+from zoo.evaluation.samples.ms_ssim_diversity import MsSsimDiversity
+from zoo.evaluation.samples.neighbours import nearest_neighbours
+from zoo.evaluation.samples.reconstruction import Reconstruction
+from zoo.evaluation.subject.subject import Subject
 
 DATA = dataset()
 

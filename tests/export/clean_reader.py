@@ -18,7 +18,8 @@ import tensorflow as tf  # noqa: E402
 
 import zoo  # noqa: E402
 from tests.models.variants import tiny_model  # noqa: E402
-from zoo.models import MODELS, model_class  # noqa: E402
+from zoo.models import model_class  # noqa: E402
+from zoo.registry import MODELS  # noqa: E402
 from zoo.signatures import signature_functions  # noqa: E402
 
 inputs = dict(np.load(sys.argv[1]))

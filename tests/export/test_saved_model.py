@@ -16,7 +16,7 @@ from export.saved_model import export_saved_model
 from tests.export.runs import GUARDS, INPUTS, ROWS, STEPS, make_run, trained_run
 from tests.models.variants import VARIANTS, variant_id
 from zoo.errors import UsageError
-from zoo.evaluation.subjects import Subject
+from zoo.evaluation.subject.subject import Subject
 from zoo.signatures import signature_functions
 from zoo.state import OPTIMIZER
 

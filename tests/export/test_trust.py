@@ -10,9 +10,9 @@ from export.saved_model import export_saved_model
 from tests.export.runs import make_run
 from tests.flags.in_process import call
 from zoo.errors import UsageError
-from zoo.evaluation.subjects import Subject
-from zoo.manifest import NAME, check_manifest
-from zoo.saved_model_graph import refuse_reaching_out
+from zoo.evaluation.subject.subject import Subject
+from zoo.saved_model.graph import refuse_reaching_out
+from zoo.saved_model.manifest import NAME, check_manifest
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,11 @@ from flags.program import start_tensorflow
 start_tensorflow()
 
 import zoo.data.color_mnist  # noqa: E402, F401
-import zoo.evaluation.evaluate  # noqa: E402
+import zoo.evaluation.runner  # noqa: E402
 import zoo.report  # noqa: E402
 import zoo.training.loop  # noqa: E402, F401
-from zoo.models import MODELS, model_class  # noqa: E402
+from zoo.models import model_class  # noqa: E402
+from zoo.registry import MODELS  # noqa: E402
 
 for name in MODELS:
     model_class(name)

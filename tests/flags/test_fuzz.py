@@ -16,7 +16,8 @@ from tests.flags.conftest import TINY
 from tests.flags.in_process import call, contents
 from zoo.config import RunConfig
 from zoo.data.images import ImageDataset, Split
-from zoo.models import MODELS, model_class
+from zoo.models import model_class
+from zoo.registry import MODELS
 from zoo.run import Run
 from zoo.training import loop
 
@@ -216,7 +217,7 @@ def sound_trainings(draw):
     cls = model_class(draw(st.sampled_from(sorted(MODELS))))
     model = next(name for name in MODELS if model_class(name) is cls)
     choices = {"likelihood": cls.likelihoods, "posterior": cls.posteriors}
-    choices |= {name: MODEL_SETTINGS.get(name, ["0.5"]) for name in cls.options}
+    choices |= {name: MODEL_SETTINGS.get(name, ["0.5"]) for name in (o.name for o in cls.options)}
     choices |= TRAINING_SETTINGS
     line = [f"--model={model}", "--steps=1"]
     for name, values in sorted(choices.items()):

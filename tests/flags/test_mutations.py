@@ -11,7 +11,7 @@ import pytest
 
 from tests.flags.in_process import call
 from zoo.errors import UsageError
-from zoo.evaluation.subjects import Subject
+from zoo.evaluation.subject.subject import Subject
 from zoo.files import write_json
 from zoo.pictures import save_png
 from zoo.run import Run

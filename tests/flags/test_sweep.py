@@ -13,8 +13,9 @@ from absl import flags as absl_flags
 from flags import program, sweep, train
 from tests.flags.test_programs import TINY, call, contents
 from zoo.config import RunConfig, parse_learning_rate
-from zoo.models import MODELS, model_class, resolve
+from zoo.models import model_class, resolve
 from zoo.paper import grids
+from zoo.registry import MODELS
 from zoo.sweep import Entry, Sweep
 
 ROOT = Path(__file__).parents[2]

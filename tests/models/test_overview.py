@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from tests.models.variants import VARIANTS, tiny_model
-from zoo.models import MODELS, model_class
+from zoo.models import model_class
 from zoo.models.overview import overview
+from zoo.registry import MODELS
 from zoo.signatures import signature_functions
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +56,7 @@ def test_a_bound_that_is_said_to_be_there_is_exported():
     """Row by row of the overview: `elbo` where there is a bound, under the name of its status."""
     for variant in VARIANTS:
         model = tiny_model(variant)
-        status = model.matching_of(model.config.posterior).bound
+        status = model.matching_of(model.config.posterior).bound_status
         assert model.bound_status == status
         assert ("elbo" in model.available_signatures) == (status != "not_available")
         if status != "not_available":

@@ -36,7 +36,7 @@ class LinearVAE(VAE):
         return images  # of any real value
 
     def _build_networks(self):
-        self.observation = Normal()
+        self.likelihood_head = Normal()
         images = keras.Input(SHAPE)
         # A constant feature stands for the bias that the posterior heads do not have.
         features = keras.ops.pad(

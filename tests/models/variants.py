@@ -1,34 +1,62 @@
-"""Every model and option that the shared contract covers. A new name in MODELS joins by itself."""
+"""Every model and option that the shared contract covers, as the registry and the models declare
+them: what is new there joins by itself."""
 
 from zoo.config import ModelConfig
-from zoo.models import INSTRUMENTS, MODELS, build_model
+from zoo.models import build_model, model_class
+from zoo.registry import INSTRUMENTS, LIKELIHOODS, MODELS, POSTERIORS, follow
 
 TINY = {"latent_size": 3, "width": 0.06}
 
-OPTIONS = [
-    {"model": "vae", "kl_weight": 4.0},
-    {"model": "vae", "likelihood": "quantized_normal"},
-    {"model": "vae", "likelihood": "quantized_normal", "dequantization": "none"},
-    {"model": "vae", "likelihood": "categorical"},
-    {"model": "vae", "posterior": "real_nvp"},
-    {"model": "vae", "posterior": "real_nvp", "flow_context": True},
-    {"model": "wgan_gp", "critic_updates": 2},
-    {"model": "aae", "posterior": "deterministic"},
-    {"model": "aae", "posterior": "implicit"},
-    {"model": "aae", "code_critic_units": 50},
-    {"model": "adversarial_vb", "adaptive_contrast": True},
-    {"model": "veegan", "reconstructor_adversarial": True},
-    {"model": "vgh", "posterior": "gaussian"},
-    {"model": "vgh_plus_plus", "real_weight": 1.0, "adversarial_loss": "reverse_kl"},
-]
 
-VARIANTS = [{"model": name} for name in MODELS] + OPTIONS
-# What is trained by the same base, generative or not.
-TRAINED = [*VARIANTS, *({"model": name} for name in INSTRUMENTS)]
+def another(option):
+    """A value of an option that is not its default."""
+    if option.choices:
+        return next(choice for choice in option.choices if choice != option.default)
+    if option.kind == "bool":
+        return not option.default
+    return 2 * option.default if option.kind == "float" else option.default + 1
+
+
+def own(cls, name):
+    """What a class states itself, and does not inherit."""
+    inherited = getattr(cls.__base__, name, ())
+    return [value for value in getattr(cls, name) if value not in inherited]
+
+
+def variants():
+    """Each option of a model by itself; each likelihood and posterior, with each of its options,
+    on the first model that takes it, and each posterior on every model that names it."""
+    found, seen = [], set()
+    for model in MODELS | INSTRUMENTS:
+        cls = model_class(model)
+        found += [{"model": model, option.name: another(option)} for option in own(cls, "options")]
+        if model in INSTRUMENTS:
+            continue
+        for kind, accepted, table in (
+            ("likelihood", cls.likelihoods, LIKELIHOODS),
+            ("posterior", own(cls, "posteriors"), POSTERIORS),
+        ):
+            for name in accepted:
+                variant = {"model": model, kind: name}
+                if name not in seen or kind == "posterior" and name != cls.posteriors[0]:
+                    if name != accepted[0]:
+                        found.append(variant)
+                    if name not in seen:
+                        options = follow(table[name]).options
+                        found += [{**variant, option.name: another(option)} for option in options]
+                seen.add(name)
+    return found
+
+
+OPTIONS = variants()
+# Generative ones; and all that the same base trains, generative or not.
+TRAINED = [*({"model": name} for name in MODELS | INSTRUMENTS), *OPTIONS]
+VARIANTS = [variant for variant in TRAINED if variant["model"] in MODELS]
 
 
 def variant_id(variant):
-    return "-".join(str(value) for value in variant.values())
+    model, *settings = variant.items()
+    return "-".join([model[1], *(f"{name}={value}" for name, value in settings)])
 
 
 def tiny_model(variant, seed=0, **kwargs):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow_probability as tfp
 
-from zoo.evaluation.density_ratio import RatioOptions
+from zoo.evaluation.latent.density_ratio_kl import RatioOptions
 from zoo.paper.gaussian_learner import GaussianLearner
 from zoo.paper.synthetic import gaussian_kl, random_gaussian, sampler
 

@@ -10,8 +10,8 @@ import tensorflow as tf
 import zoo
 from zoo.config import EvaluationConfig, RunConfig
 from zoo.errors import UsageError
-from zoo.evaluation.elbo import Elbo
-from zoo.evaluation.subjects import Subject
+from zoo.evaluation.likelihood.elbo import Elbo
+from zoo.evaluation.subject.subject import Subject
 from zoo.models.vae import VAE
 from zoo.run import Run, folder_lock
 from zoo.training.loop import train

@@ -5,7 +5,7 @@ import pytest
 
 from tests.training.processes import train_with_workers
 from zoo.config import RunConfig
-from zoo.models import MODELS
+from zoo.registry import MODELS
 from zoo.run import load_run
 from zoo.state import OPTIMIZER
 from zoo.training.loop import train

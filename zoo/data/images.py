@@ -38,7 +38,7 @@ class ImageDataset:
     """A named set of images in splits.
 
     Attributes:
-        name: as in `zoo.config.DATASETS`.
+        name: as in `zoo.registry.DATASETS`.
         splits: by name, in the order of `SPLITS`.
         provenance: where the images came from and what was done to them; JSON-able.
 

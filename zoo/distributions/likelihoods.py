@@ -18,6 +18,7 @@ from zoo.distributions import portable
 from zoo.distributions.grey_levels import BRIGHTEST, GREY_LEVELS, GreyLevelImages, grey_levels
 from zoo.errors import UsageError
 from zoo.noise import Noise
+from zoo.options import Option
 
 tfd = tfp.distributions
 
@@ -33,13 +34,15 @@ class Likelihood:
     """Base of the visible distributions.
 
     Attributes:
-        name: key in `LIKELIHOODS`.
+        name: key in `zoo.registry.LIKELIHOODS`.
+        options: its settings in `ModelConfig`, arguments of the constructor.
         discrete: True where `log_prob` is the log-mass of the uint8 pixels, so that bits per
             dimension are defined.
     """
 
     name: str
     discrete: bool
+    options: tuple[Option, ...] = ()
 
     def output_channels(self, image_channels: int) -> int:
         """Maps that the decoder must emit for images of this many channels."""
@@ -134,6 +137,14 @@ class QuantizedNormal(Likelihood):
 
     name = "quantized_normal"
     discrete = True
+    options = (
+        Option(
+            "dequantization",
+            "uniform",
+            "What training maximises: the paper's bound by uniform noise, or the exact mass.",
+            choices=("uniform", "none"),
+        ),
+    )
 
     STDDEV_FLOOR = 1.0 / 512.0
     MEAN_LIMIT = 4.0  # chosen: wide enough that no useful mean comes near
@@ -241,8 +252,3 @@ class Generated(Likelihood):
     def distribution(self, outputs: tf.Tensor) -> tfd.Distribution:
         """Always raises `UsageError`."""
         raise UsageError("this model's decoder is implicit: it has no p(x|z)")
-
-
-LIKELIHOODS: dict[str, type[Likelihood]] = {
-    cls.name: cls for cls in (Bernoulli, QuantizedNormal, Categorical)
-}

@@ -25,9 +25,9 @@ from zoo.distributions.code_distributions import (
 )
 from zoo.distributions.real_nvp import coupling_nets, real_nvp
 from zoo.errors import UsageError
+from zoo.options import Option
 
 __all__ = [
-    "POSTERIORS",
     "DeterministicHead",
     "GaussianHead",
     "ImplicitHead",
@@ -66,12 +66,14 @@ class PosteriorHead(keras.layers.Layer):
 
     Attributes:
         explicit: whether q(z|x) has a density.
+        options: its settings in `ModelConfig`, arguments of the constructor.
 
     Raises:
         UsageError: a size is not a whole number in range.
     """
 
     explicit = False
+    options: tuple[Option, ...] = ()
 
     def __init__(
         self, latent_size: int, noise_size: int, from_features: keras.layers.Dense, **kwargs: Any
@@ -122,27 +124,31 @@ class RealNVPHead(GaussianHead):
         latent_size: D, at least 2: a coupling needs two halves.
         couplings: number of couplings (chosen).
         hidden: units of the two hidden layers of each coupling net (chosen).
-        context: whether the couplings see the features too. Without it (chosen) the aggregate
+        flow_context: whether the couplings see the features too. Without it (chosen) the aggregate
             posterior inverts each z once; with it, once per pair of z and x.
 
     Raises:
         UsageError: a size is out of range.
     """
 
+    options = (
+        Option("flow_context", False, "Feed the encoder's features to the couplings of the flow."),
+    )
+
     def __init__(
         self,
         latent_size: int,
         couplings: int = 8,
         hidden: int = 256,
-        context: bool = False,
+        flow_context: bool = False,
         **kwargs: Any,
     ):
         _at_least(2, latent_size=latent_size)
         _at_least(1, couplings=couplings, hidden=hidden)
         super().__init__(latent_size, **kwargs)
-        self.couplings, self.hidden, self.context = couplings, hidden, context
-        self.nets = coupling_nets(latent_size, couplings, hidden, context)
-        if context:
+        self.couplings, self.hidden, self.flow_context = couplings, hidden, flow_context
+        self.nets = coupling_nets(latent_size, couplings, hidden, flow_context)
+        if flow_context:
             # One projection for all couplings: each on its own would cost F * hidden weights.
             self.project = _dense(hidden)
 
@@ -151,12 +157,12 @@ class RealNVPHead(GaussianHead):
         super().build(features_shape)
         for net in self.nets:
             net.build()
-        if self.context:
+        if self.flow_context:
             self.project.build(features_shape)
 
     def distribution(self, features: tf.Tensor) -> RealNVPPosterior:
         """q(z|x) of features `[N, F]`."""
-        context = self.project(features) if self.context else None
+        context = self.project(features) if self.flow_context else None
         flow = real_nvp(self.nets, context)
         return RealNVPPosterior(distribution=self.base(features), bijector=flow)
 
@@ -176,14 +182,20 @@ class RealNVPHead(GaussianHead):
         Raises:
             UsageError: the flow depends on x.
         """
-        if self.context:
-            raise UsageError("context=True makes the flow depend on x: to_base needs context=False")
+        if self.flow_context:
+            raise UsageError(
+                "flow_context=True makes the flow depend on x: to_base needs flow_context=False"
+            )
         flow = real_nvp(self.nets, context=None)
         return flow.inverse(z), flow.inverse_log_det_jacobian(z, event_ndims=1)
 
     def get_config(self) -> dict[str, Any]:
         """JSON-able arguments of the constructor."""
-        own = {"couplings": self.couplings, "hidden": self.hidden, "context": self.context}
+        own = {
+            "couplings": self.couplings,
+            "hidden": self.hidden,
+            "flow_context": self.flow_context,
+        }
         return {**super().get_config(), **own}
 
 
@@ -244,11 +256,3 @@ class ImplicitHead(PosteriorHead):
     def get_config(self) -> dict[str, Any]:
         """JSON-able arguments of the constructor."""
         return {**super().get_config(), "noise_size": self.noise_size}
-
-
-POSTERIORS: dict[str, type[PosteriorHead]] = {
-    "gaussian": GaussianHead,
-    "real_nvp": RealNVPHead,
-    "deterministic": DeterministicHead,
-    "implicit": ImplicitHead,
-}

@@ -1,36 +1,18 @@
-"""The models by name. Adding one: its file, a preset, and a line here."""
+"""The models, each in a file that reads like its equations."""
 
 from __future__ import annotations
 
 import dataclasses
-import importlib
 from typing import Any
 
 from zoo.config import ModelConfig, RunConfig
 from zoo.errors import UsageError
-
-MODELS = {
-    "vae": "zoo.models.vae.VAE",
-    "dcgan": "zoo.models.gan.DCGAN",
-    "wgan_gp": "zoo.models.gan.WGANGP",
-    "aae": "zoo.models.aae.AAE",
-    "adversarial_vb": "zoo.models.adversarial_vb.AdversarialVB",
-    "veegan": "zoo.models.veegan.VEEGAN",
-    "vgh": "zoo.models.vgh.VGH",
-    "vgh_plus_plus": "zoo.models.vgh.VGHPlusPlus",
-}
-
-# Trained as the models are, but none of them: what measures their samples.
-INSTRUMENTS = {"classifier": "zoo.models.classifier.Classifier"}
+from zoo.registry import INSTRUMENTS, MODELS, look_up
 
 
 def model_class(name: str) -> Any:
     """The class of a model; raises `UsageError` for an unknown name."""
-    known = MODELS | INSTRUMENTS
-    if name not in known:
-        raise UsageError(f"model={name!r} is not known: expected one of {', '.join(known)}")
-    module, attribute = known[name].rsplit(".", 1)
-    return getattr(importlib.import_module(module), attribute)
+    return look_up("model", name, MODELS | INSTRUMENTS)
 
 
 def resolve(config: RunConfig, dataset: Any) -> RunConfig:

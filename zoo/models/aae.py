@@ -10,6 +10,7 @@ import tensorflow as tf
 from zoo.losses import as_fake, as_real
 from zoo.models.base import Losses
 from zoo.models.inference import GenerativeModel, Matching
+from zoo.networks.critics import CODE_CRITIC_UNITS
 from zoo.noise import Noise
 
 
@@ -37,16 +38,15 @@ class AAE(GenerativeModel):
         latent="marginal, ratio",
         decoder="explicit",
         posterior="explicit",
-        bound="exact",
+        bound_status="exact",
     )
     matching_by_posterior = dict.fromkeys(
         ("deterministic", "implicit"),
-        dataclasses.replace(matching, posterior="implicit", bound="ratio_estimate"),
+        dataclasses.replace(matching, posterior="implicit", bound_status="ratio_estimate"),
     )
     terms = ("log_likelihood", "marginal_kl_ratio_estimate")
-    likelihoods = ("bernoulli", "quantized_normal", "categorical")
     posteriors = ("gaussian", "deterministic", "implicit")
-    options = {"code_critic_units": 1000, "dequantization": "uniform"}
+    options = (CODE_CRITIC_UNITS,)
     learning_rates = {"encoder": 5e-4, "decoder": 5e-4, "code_critic": 2e-4}  # chosen [C]
 
     def losses(self, images: tf.Tensor, noise: Noise, training: bool = True) -> Losses:
@@ -54,7 +54,7 @@ class AAE(GenerativeModel):
         z_hat = self.draw_posterior(self.posterior(images, training), noise)
         z = noise.normal("prior", (self.latent_size,))
         outputs = self.decoder(z_hat, training=training)
-        log_likelihood = self.observation.training_log_prob(outputs, images, noise)
+        log_likelihood = self.likelihood_head.training_log_prob(outputs, images, noise)
         prior_logit, code_logit = self.code_critic(z), self.code_critic(z_hat)
         reconstruction = tf.reduce_mean(-log_likelihood)
         losses = {

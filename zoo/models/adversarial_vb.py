@@ -12,6 +12,7 @@ from zoo.losses import as_fake, as_real
 from zoo.models.base import Losses
 from zoo.models.inference import GenerativeModel, Matching
 from zoo.noise import Noise
+from zoo.options import Option
 
 MOMENT_DRAWS = 8  # chosen
 
@@ -38,12 +39,17 @@ class AdversarialVB(GenerativeModel):
         latent="conditional, one joint ratio",
         decoder="explicit",
         posterior="implicit",
-        bound="ratio_estimate",
+        bound_status="ratio_estimate",
     )
     terms = ("elbo_ratio_estimate", "log_likelihood", "kl_ratio_estimate")
-    likelihoods = ("bernoulli", "quantized_normal", "categorical")
     posteriors = ("implicit",)
-    options = {"adaptive_contrast": False, "dequantization": "uniform"}
+    options = (
+        Option(
+            "adaptive_contrast",
+            False,
+            "Compare q(z|x) with a Gaussian of its moments instead of the prior.",
+        ),
+    )
     learning_rates = {"encoder": 1e-4, "decoder": 1e-4, "joint_critic": 2e-4}  # chosen [C]
 
     def losses(self, images: tf.Tensor, noise: Noise, training: bool = True) -> Losses:
@@ -51,7 +57,7 @@ class AdversarialVB(GenerativeModel):
         q = self.posterior(images, training)
         z_q = self.draw_posterior(q, noise)
         outputs = self.decoder(z_q, training=training)
-        log_likelihood = self.observation.training_log_prob(outputs, images, noise)
+        log_likelihood = self.likelihood_head.training_log_prob(outputs, images, noise)
         logit, kl = self._contrast(q, images, z_q, noise, training)
         z_p = noise.normal("prior", (self.latent_size,))
         prior_logit = self.joint_critic(images, z_p, training=training)

@@ -22,6 +22,7 @@ from zoo.errors import UsageError, reason
 from zoo.models.door import OUT_OF_RANGE, take_batches
 from zoo.models.settings import keras_settings
 from zoo.noise import Noise, step_noise
+from zoo.options import Option
 from zoo.state import OPTIMIZER, fingerprint, stable_names
 
 Losses = tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]
@@ -32,7 +33,7 @@ class PlayerModel(keras.Model):
     """Base of everything that the zoo trains: the generative models and the classifier.
 
     Subclasses state, as class attributes, `players` (one network each), `terms` (the names of the
-    report), `options` (their own settings with defaults) and `learning_rates` (one default per
+    report), `options` (their own settings) and `learning_rates` (one default per
     player). A model whose critic is updated several times per step names it in `repeated_players`
     and has the option `critic_updates`; one that learns from classes says `needs_labels`.
 
@@ -46,7 +47,7 @@ class PlayerModel(keras.Model):
 
     players: tuple[str, ...] = ()
     terms: tuple[str, ...] = ()
-    options: Mapping[str, Any] = {}
+    options: tuple[Option, ...] = ()
     learning_rates: Mapping[str, float] = {}
     repeated_players: tuple[str, ...] = ()
     needs_labels = False
@@ -57,7 +58,7 @@ class PlayerModel(keras.Model):
         self.image_shape = tuple(image_shape)
         self.config = self.resolve(config, self.image_shape)
         for option in self.options:
-            setattr(self, option, getattr(self.config, option))
+            setattr(self, option.name, getattr(self.config, option.name))
         self._build_networks()
         self._build_bookkeeping()
         self.built = True
@@ -65,9 +66,11 @@ class PlayerModel(keras.Model):
     # ---- Settings ------------------------------------------------------------------------------
 
     @classmethod
-    def defaults(cls, image_shape: tuple[int, int, int]) -> dict[str, Any]:
+    def defaults(
+        cls, image_shape: tuple[int, int, int], network: str | None = None
+    ) -> dict[str, Any]:
         """The settings that apply to this model on such images, beside `width`, with defaults."""
-        return dict(cls.options)
+        return {option.name: option.default for option in cls.options}
 
     @classmethod
     def resolve(cls, config: ModelConfig, image_shape: tuple[int, int, int]) -> ModelConfig:
@@ -76,14 +79,14 @@ class PlayerModel(keras.Model):
         Raises:
             UsageError: a setting does not apply to this model.
         """
-        defaults = cls.defaults(image_shape)
+        defaults = cls.defaults(image_shape, config.network)
         filled = {}
         for field in dataclasses.fields(config):
             value = getattr(config, field.name)
             if value is None:
                 filled[field.name] = defaults.get(field.name)
             elif field.name not in {"model", "width", *defaults}:
-                own = ", ".join(sorted(cls.options)) or "none"
+                own = ", ".join(sorted(defaults)) or "none"
                 raise UsageError(
                     f"{config.model} has no option {field.name} (given {value!r}); it has: {own}"
                 )

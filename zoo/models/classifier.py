@@ -14,6 +14,7 @@ from zoo.errors import UsageError
 from zoo.models.base import Batch, Losses, PlayerModel
 from zoo.networks.vgg import VGG
 from zoo.noise import Noise
+from zoo.options import Option
 from zoo.pixels import as_floats
 
 MOMENTUM = 0.9
@@ -36,7 +37,11 @@ class Classifier(PlayerModel):
 
     players = ("network",)
     terms = ("cross_entropy", "accuracy")
-    options = {"classes": 10, "mirror": False, "halving_steps": 250}
+    options = (
+        Option("classes", 10, "Number of classes; those of the data set by default.", at_least=2),
+        Option("mirror", False, "Mirror training images at random, which digits do not bear."),
+        Option("halving_steps", 250, "Steps in which the learning rate halves.", above=0),
+    )
     learning_rates = {"network": 0.05}  # chosen
     needs_labels = True
 

@@ -9,6 +9,7 @@ from zoo.losses import as_fake, as_real, gradient_penalty
 from zoo.models.base import Losses
 from zoo.models.inference import GenerativeModel, Matching
 from zoo.noise import Noise
+from zoo.options import Option
 
 
 @keras.saving.register_keras_serializable(package="zoo")
@@ -27,7 +28,7 @@ class DCGAN(GenerativeModel):
         latent="none",
         decoder="implicit",
         posterior="none",
-        bound="not_available",
+        bound_status="not_available",
     )
     terms = ("critic_real", "critic_fake")
     learning_rates = {"decoder": 2e-4, "image_critic": 2e-4}  # [F:S9; C]
@@ -65,10 +66,19 @@ class WGANGP(GenerativeModel):
         latent="none",
         decoder="implicit",
         posterior="none",
-        bound="not_available",
+        bound_status="not_available",
     )
     terms = ("critic_real", "critic_fake", "critic_gap", "penalty")
-    options = {"gradient_penalty": 10.0, "critic_updates": 5}
+    options = (
+        Option("gradient_penalty", 10.0, "Weight of the critic's gradient penalty.", at_least=0),
+        Option(
+            "critic_updates",
+            5,
+            "Updates of the critic per update of the decoder.",
+            above=0,
+            at_most=100,
+        ),
+    )
     learning_rates = {"decoder": 1e-4, "image_critic": 1e-4}  # [F:S9]
 
     def losses(self, images: tf.Tensor, noise: Noise, training: bool = True) -> Losses:

@@ -6,19 +6,20 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from zoo import networks
 from zoo.config import ModelConfig
-from zoo.distributions.likelihoods import LIKELIHOODS, Generated, Likelihood, QuantizedNormal
-from zoo.distributions.posteriors import POSTERIORS, RealNVPHead, prior
+from zoo.distributions.likelihoods import Generated, Likelihood
+from zoo.distributions.posteriors import PosteriorHead, prior
 from zoo.errors import UsageError
 from zoo.models.base import PlayerModel
 from zoo.models.door import take_codes, take_images
 from zoo.networks.critics import CodeCritic, ImageCritic, JointCritic
 from zoo.networks.encoder import Encoder
 from zoo.noise import Noise
+from zoo.options import Option
+from zoo.registry import LIKELIHOODS, POSTERIORS, follow
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,23 +31,23 @@ class Matching:
         latent: how q(z) or q(z|x) is matched to the prior.
         decoder: "explicit" where p(x|z) has a density, else "implicit".
         posterior: "explicit", "implicit", "either" or "none".
-        bound: "exact" (closed-form KL), "estimate" (unbiased Monte Carlo KL), "ratio_estimate" (a
-            classifier stands for a divergence: not a bound) or "not_available".
+        bound_status: "exact" (closed-form KL), "estimate" (unbiased Monte Carlo KL),
+            "ratio_estimate" (a classifier stands for a divergence: not a bound) or "not_available".
     """
 
     visible: str
     latent: str
     decoder: str
     posterior: str
-    bound: str
+    bound_status: str
 
 
 class GenerativeModel(PlayerModel):
     """Base of every model of the zoo: what it computes, in training and once it is trained.
 
     Beside what `PlayerModel` asks for, subclasses state `matching` and, where a posterior changes
-    it, `matching_by_posterior`; `likelihoods` and `posteriors` are what they accept, their default
-    first.
+    it, `matching_by_posterior`, and `posteriors`, what they accept, their default first. One with
+    an explicit decoder accepts every likelihood.
 
     Args:
         config: the model's settings; those left at None take the model's defaults.
@@ -62,19 +63,35 @@ class GenerativeModel(PlayerModel):
     likelihoods: tuple[str, ...] = ()
     posteriors: tuple[str, ...] = ()
 
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        cls.likelihoods = tuple(LIKELIHOODS) if cls.matching.decoder == "explicit" else ()
+
     @classmethod
-    def defaults(cls, image_shape: tuple[int, int, int]) -> dict[str, Any]:
-        """See `PlayerModel`; the latent size is that of the images' architecture family."""
+    def defaults(
+        cls, image_shape: tuple[int, int, int], network: str | None = None
+    ) -> dict[str, Any]:
+        """Those of its options, of the network family, and of all likelihoods and posteriors that
+        it accepts."""
         distributions = {"likelihood": cls.likelihoods, "posterior": cls.posteriors}
+        network = networks.family_name(image_shape, network)
+        parts = [follow(LIKELIHOODS[name]) for name in cls.likelihoods]
+        parts += [follow(POSTERIORS[name]) for name in cls.posteriors]
         return {
-            "latent_size": networks.family(image_shape).DEFAULT_LATENT_SIZE,
+            "network": network,
+            "latent_size": networks.family(image_shape, network).DEFAULT_LATENT_SIZE,
             **{name: accepted[0] for name, accepted in distributions.items() if accepted},
-            **cls.options,
+            **{option.name: option.default for part in parts for option in part.options},
+            **super().defaults(image_shape, network),
         }
 
     @classmethod
     def resolve(cls, config: ModelConfig, image_shape: tuple[int, int, int]) -> ModelConfig:
-        """See `PlayerModel`."""
+        """`config` with every None that this model has a default for filled in.
+
+        Raises:
+            UsageError: a setting does not apply to this model, or no networks are for such images.
+        """
         for name, accepted in (("likelihood", cls.likelihoods), ("posterior", cls.posteriors)):
             value = getattr(config, name)
             if value is not None and value not in accepted:
@@ -92,11 +109,12 @@ class GenerativeModel(PlayerModel):
     # ---- Networks ------------------------------------------------------------------------------
 
     def _build_networks(self) -> None:
-        """One network per player, all from the architecture family of the data set."""
-        family, shape = networks.family(self.image_shape), self.image_shape
+        """One network per player, all from one family."""
+        shape = self.image_shape
+        family = networks.family(shape, self.config.network)
         size, width = self.latent_size, self.config.width
-        self.observation = self._make_observation()
-        channels = self.observation.output_channels(shape[2])
+        self.likelihood_head = self._make_likelihood()
+        channels = self.likelihood_head.output_channels(shape[2])
         builders = {
             "encoder": lambda: Encoder(family.encoder_trunk(shape, width), self._posterior_head()),
             "decoder": lambda: family.decoder(size, shape, channels, width),
@@ -107,17 +125,19 @@ class GenerativeModel(PlayerModel):
         for player in self.players:
             setattr(self, player, builders[player]())
 
-    def _make_observation(self) -> Likelihood:
+    def _make_likelihood(self) -> Likelihood:
         """What the decoder's outputs mean."""
-        name = self.config.likelihood
-        if name == "quantized_normal":
-            return QuantizedNormal(self.config.dequantization)
-        return LIKELIHOODS[name]() if name else Generated()
+        if not self.config.likelihood:
+            return Generated()
+        likelihood = follow(LIKELIHOODS[self.config.likelihood])
+        return likelihood(**self._chosen(likelihood.options))
 
-    def _posterior_head(self) -> keras.layers.Layer:
-        if self.config.posterior == "real_nvp":
-            return RealNVPHead(self.latent_size, context=self.config.flow_context)
-        return POSTERIORS[self.config.posterior](self.latent_size)
+    def _posterior_head(self) -> PosteriorHead:
+        head = follow(POSTERIORS[self.config.posterior])
+        return head(self.latent_size, **self._chosen(head.options))
+
+    def _chosen(self, options: tuple[Option, ...]) -> dict[str, Any]:
+        return {option.name: getattr(self.config, option.name) for option in options}
 
     # ---- Distributions and the tensors of the signatures ---------------------------------------
 
@@ -135,11 +155,11 @@ class GenerativeModel(PlayerModel):
 
     def likelihood(self, z: tf.Tensor, training: bool = False) -> Any:
         """p(x|z) of codes `[N, D]`, event shape `[H, W, C]`."""
-        return self.observation.distribution(self.decoder(z, training=training))
+        return self.likelihood_head.distribution(self.decoder(z, training=training))
 
     def generate(self, z: tf.Tensor, training: bool = False) -> tf.Tensor:
         """The images `[N, H, W, C]` that codes decode to."""
-        return self.observation.parameters(self.decoder(z, training=training))["images"]
+        return self.likelihood_head.parameters(self.decoder(z, training=training))["images"]
 
     @property
     def posterior_noise_size(self) -> int:
@@ -149,7 +169,7 @@ class GenerativeModel(PlayerModel):
     def decode(self, z: tf.Tensor) -> dict[str, tf.Tensor]:
         """The mean of p(x|z) as `images [N, H, W, C]`, and the likelihood's other parameters."""
         z = take_codes(z, self.latent_size)
-        return self.observation.parameters(self.decoder(z, training=False))
+        return self.likelihood_head.parameters(self.decoder(z, training=False))
 
     def encode(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """The point code `z [N, D]`; `mean` and `stddev` where the posterior has them, `base_mean`
@@ -187,7 +207,9 @@ class GenerativeModel(PlayerModel):
         images = self.take_images(images)
         q = self.posterior(images)
         z = self.draw_posterior(q, noise)
-        log_prob = self.observation.portable_log_prob if portable else self.observation.log_prob
+        log_prob = (
+            self.likelihood_head.portable_log_prob if portable else self.likelihood_head.log_prob
+        )
         log_likelihood = log_prob(self.decoder(z, training=False), images)
         ratio = self.bound_status == "ratio_estimate"
         kl = self.kl_ratio_estimate(images, z, noise) if ratio else q.kl(z)
@@ -200,8 +222,8 @@ class GenerativeModel(PlayerModel):
 
     @property
     def bound_status(self) -> str:
-        """The status of this configuration's bound; see `Matching.bound`."""
-        return self.matching_of(self.config.posterior).bound
+        """The status of this configuration's bound; see `Matching`."""
+        return self.matching_of(self.config.posterior).bound_status
 
     @classmethod
     def matching_of(cls, posterior: str | None) -> Matching:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from zoo.models import MODELS, model_class
+from zoo.models import model_class
 from zoo.models.inference import Matching
+from zoo.registry import MODELS
 
 _COLUMNS = ("model", "visible space", "latent space", "decoder", "posterior", "bound")
 
@@ -19,7 +20,7 @@ def overview() -> str:
         for m, posteriors in ways.items():
             among = ", ".join(f"`{p}`" for p in posteriors) if len(ways) > 1 else ""
             way = f"`{name}`" + (f", {among}" if among else "")
-            rows.append((way, m.visible, m.latent, m.decoder, m.posterior, m.bound))
+            rows.append((way, m.visible, m.latent, m.decoder, m.posterior, m.bound_status))
     widths = [max(len(row[i]) for row in rows) for i in range(len(_COLUMNS))]
     rows.insert(1, tuple("-" * width for width in widths))
     cells = ((c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in rows)

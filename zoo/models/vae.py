@@ -10,6 +10,7 @@ import tensorflow as tf
 from zoo.models.base import Losses
 from zoo.models.inference import GenerativeModel, Matching
 from zoo.noise import Noise
+from zoo.options import Option
 
 
 @keras.saving.register_keras_serializable(package="zoo")
@@ -31,15 +32,23 @@ class VAE(GenerativeModel):
         latent="conditional, analytic KL",
         decoder="explicit",
         posterior="explicit",
-        bound="exact",
+        bound_status="exact",
     )
     matching_by_posterior = {
-        "real_nvp": dataclasses.replace(matching, latent="conditional, MC KL", bound="estimate")
+        "real_nvp": dataclasses.replace(
+            matching, latent="conditional, MC KL", bound_status="estimate"
+        )
     }
     terms = ("elbo", "log_likelihood", "kl")
-    likelihoods = ("bernoulli", "quantized_normal", "categorical")
     posteriors = ("gaussian", "real_nvp")
-    options = {"kl_weight": 1.0, "dequantization": "uniform", "flow_context": False}
+    options = (
+        Option(
+            "kl_weight",
+            1.0,
+            "Weight of the KL term: 1 gives the ELBO, others a beta-VAE.",
+            at_least=0,
+        ),
+    )
     learning_rates = {"encoder": 5e-4, "decoder": 5e-4}  # chosen [C]
 
     def losses(self, images: tf.Tensor, noise: Noise, training: bool = True) -> Losses:
@@ -47,7 +56,7 @@ class VAE(GenerativeModel):
         q = self.posterior(images, training)
         z = self.draw_posterior(q, noise)
         outputs = self.decoder(z, training=training)
-        log_likelihood = self.observation.training_log_prob(outputs, images, noise)
+        log_likelihood = self.likelihood_head.training_log_prob(outputs, images, noise)
         kl = q.kl(z)
         loss = tf.reduce_mean(self.kl_weight * kl - log_likelihood)
         report = {"elbo": log_likelihood - kl, "log_likelihood": log_likelihood, "kl": kl}

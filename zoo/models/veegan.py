@@ -9,6 +9,7 @@ from zoo.losses import as_fake, as_real, squared_distance
 from zoo.models.base import Losses
 from zoo.models.inference import GenerativeModel, Matching
 from zoo.noise import Noise
+from zoo.options import Option
 
 
 @keras.saving.register_keras_serializable(package="zoo")
@@ -39,11 +40,17 @@ class VEEGAN(GenerativeModel):
         latent="joint ratio + code reconstruction",
         decoder="implicit",
         posterior="implicit",
-        bound="not_available",
+        bound_status="not_available",
     )
     terms = ("bound_ratio_estimate", "code_distance", "critic_generated", "critic_data")
     posteriors = ("deterministic",)
-    options = {"reconstructor_adversarial": False}
+    options = (
+        Option(
+            "reconstructor_adversarial",
+            False,
+            "Let the joint critic move the encoder too, as in bidirectional GANs.",
+        ),
+    )
     learning_rates = {"encoder": 2e-4, "decoder": 2e-4, "joint_critic": 2e-4}  # chosen [C]
 
     def losses(self, images: tf.Tensor, noise: Noise, training: bool = True) -> Losses:

@@ -10,7 +10,9 @@ import tensorflow as tf
 from zoo.losses import ADVERSARIAL, as_fake, as_real, l1
 from zoo.models.base import Losses
 from zoo.models.inference import GenerativeModel, Matching
+from zoo.networks.critics import CODE_CRITIC_UNITS
 from zoo.noise import Noise
+from zoo.options import Option
 
 
 @keras.saving.register_keras_serializable(package="zoo")
@@ -37,16 +39,31 @@ class VGH(GenerativeModel):
         latent="marginal, ratio",
         decoder="implicit",
         posterior="either",
-        bound="not_available",
+        bound_status="not_available",
     )
     terms = ("l1", "critic_real", "critic_reconstruction", "marginal_kl_ratio_estimate")
     posteriors = ("deterministic", "gaussian")
-    options = {
-        "code_critic_units": 1000,
-        "encoder_reconstruction_weight": 10.0,
-        "decoder_reconstruction_weight": 10.0,
-        "adversarial_loss": "non_saturating",
-    }
+    options = (
+        CODE_CRITIC_UNITS,
+        Option(
+            "encoder_reconstruction_weight",
+            10.0,
+            "Weight of the L1 term in the encoder's loss.",
+            at_least=0,
+        ),
+        Option(
+            "decoder_reconstruction_weight",
+            10.0,
+            "Weight of the L1 term in the decoder's loss.",
+            at_least=0,
+        ),
+        Option(
+            "adversarial_loss",
+            "non_saturating",
+            "What encoder and decoder minimise against the critics.",
+            choices=("non_saturating", "reverse_kl"),
+        ),
+    )
     learning_rates = {  # chosen [C]
         "encoder": 5e-4,
         "decoder": 5e-4,
@@ -103,10 +120,13 @@ class VGHPlusPlus(VGH):
         latent="marginal, ratio",
         decoder="implicit",
         posterior="either",
-        bound="not_available",
+        bound_status="not_available",
     )
     terms = (*VGH.terms, "critic_sample")
-    options = {**VGH.options, "real_weight": 2.0}
+    options = (
+        *VGH.options,
+        Option("real_weight", 2.0, "Weight of real data in the image critic's loss.", above=0),
+    )
 
     def _on_samples(self, z: tf.Tensor, adversarial: Callable, training: bool) -> tuple:
         """Both terms for x' = G(z)."""

@@ -6,24 +6,31 @@ fair comparison" (Rosca et al. 2018, Appendix K; paper.md section 15 [P]).
 
 from __future__ import annotations
 
+import importlib
 from types import ModuleType
 
 from zoo.errors import UsageError
-from zoo.networks import color_mnist, dcgan
-
-_FAMILIES = {28: color_mnist, 32: dcgan, 64: dcgan, 128: dcgan}
+from zoo.registry import NETWORKS
 
 
-def family(image_shape: tuple[int, int, int]) -> ModuleType:
-    """The module of networks for images `[H, W, C]`.
+def family_name(image_shape: tuple[int, int, int], name: str | None = None) -> str:
+    """The family of networks for images `[H, W, C]`: `name`, or the default for their size.
 
     Raises:
-        UsageError: the images are not square or have a side without a family.
+        UsageError: the images are not square, or of a side that no family, or not that one, is for.
     """
     height, width, _ = image_shape
-    if height != width or height not in _FAMILIES:
-        sides = ", ".join(map(str, _FAMILIES))
-        raise UsageError(
-            f"no networks for images of {height}x{width} pixels: expected squares of {sides}"
-        )
-    return _FAMILIES[height]
+    families = NETWORKS if name is None else {name: NETWORKS[name]}
+    for found, family in families.items():
+        if height == width and height in family.sides:
+            return found
+    sides = sorted({side for family in families.values() for side in family.sides})
+    raise UsageError(
+        f"no networks{f' of {name}' if name else ''} for images of {height}x{width} pixels: "
+        f"expected squares of {', '.join(map(str, sides))}"
+    )
+
+
+def family(image_shape: tuple[int, int, int], name: str | None = None) -> ModuleType:
+    """The module of that family; see `family_name`."""
+    return importlib.import_module(NETWORKS[family_name(image_shape, name)].module)

@@ -9,6 +9,14 @@ import keras
 import tensorflow as tf
 
 from zoo.networks import layers
+from zoo.options import Option
+
+CODE_CRITIC_UNITS = Option(
+    "code_critic_units",
+    1000,
+    "Units of each hidden layer of the code critic; 5000 in the paper's study of many latents.",
+    above=0,
+)
 
 
 class ImageCritic(keras.Model):

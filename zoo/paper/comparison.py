@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from zoo.figures import panels
-from zoo.models import MODELS
 from zoo.paper.grids import table_3
 from zoo.paper.lab import Lab
 from zoo.paper.outcome import Outcome, column
 from zoo.paper.sample_metrics import does_better, measure_samples, sample_metrics
+from zoo.registry import MODELS
 
 # What the paper finds: the second does better than the first [P], and where it finds so.
 BETTER = (

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from zoo.evaluation.density_ratio import RatioOptions
+from zoo.evaluation.latent.density_ratio_kl import RatioOptions
 from zoo.losses import as_fake, as_real, reverse_kl
 from zoo.networks.critics import CodeCritic
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import zoo
 from zoo.config import EvaluationConfig
-from zoo.evaluation.evaluate import evaluate, make_metric
-from zoo.evaluation.records import Picture, Record
-from zoo.evaluation.subjects import Subject
+from zoo.evaluation.protocol import Picture, Record
+from zoo.evaluation.runner import evaluate, make_metric
+from zoo.evaluation.subject.subject import Subject
 from zoo.paper.scales import Scale
 from zoo.run import Run
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from sklearn.manifold import TSNE
 
-from zoo.evaluation.encodings import encode_dataset
-from zoo.evaluation.marginal_kl import log_aggregate_posterior
-from zoo.evaluation.marginal_kl import low_posterior as lowest
-from zoo.evaluation.neighbours import nearest_neighbours
+from zoo.evaluation.latent.aggregate_posterior import log_aggregate_posterior
+from zoo.evaluation.latent.low_posterior import least_likely
+from zoo.evaluation.samples.neighbours import nearest_neighbours
+from zoo.evaluation.subject.encodings import encode_dataset
 from zoo.figures import histogram, panels
 from zoo.paper.lab import Lab
 from zoo.paper.outcome import Claim, Outcome, compare
@@ -72,7 +72,7 @@ def _pictures(lab: Lab, run: Run) -> dict[str, tuple[str, Any]]:
     generator = np.random.default_rng(0)
     z = generator.standard_normal((lab.scale.samples, encodings.mean.shape[1]), np.float32)
     log_q = log_aggregate_posterior(z, encodings.mean, encodings.stddev)
-    low = z[lowest(z, log_q, min(CODES, len(z)))]
+    low = z[least_likely(z, log_q, min(CODES, len(z)))]
     images = subject.all("decode", z=low)["images"]
     index, _ = nearest_neighbours(images, train)
     pixels = {

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from zoo.evaluation.active_units import active_units
-from zoo.evaluation.encodings import encode_dataset
+from zoo.evaluation.latent.active_units import active_units
+from zoo.evaluation.subject.encodings import encode_dataset
 from zoo.figures import panels
 from zoo.paper.lab import Lab
 from zoo.paper.marginal import samples_and_reconstructions

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from zoo.evaluation.code_samplers import Aggregate, prior_sampler
-from zoo.evaluation.density_ratio import RatioOptions, estimate
+from zoo.evaluation.latent.code_samplers import Aggregate, prior_sampler
+from zoo.evaluation.latent.density_ratio_kl import RatioOptions, estimate
 from zoo.figures import panels
 from zoo.paper.lab import Lab
 from zoo.paper.outcome import Claim, Outcome, column, compare, compare_pairs, mean_and_error

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from zoo.evaluation.similarity import mean_squared_error
-from zoo.models import MODELS
+from zoo.evaluation.samples.reconstruction import mean_squared_error
 from zoo.paper.lab import Lab
 from zoo.paper.outcome import Outcome, compare, mean_and_error
 from zoo.pictures import grid, side_by_side
 from zoo.pixels import as_floats
+from zoo.registry import MODELS
 
 _SHOWN = 32
 

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from tqdm import tqdm
 
-from zoo.evaluation.density_ratio import DensityRatio, RatioOptions
+from zoo.evaluation.latent.density_ratio_kl import DensityRatio, RatioOptions
 from zoo.figures import panels
 from zoo.paper.gaussian_learner import GaussianLearner
 from zoo.paper.lab import Lab

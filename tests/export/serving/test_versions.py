@@ -14,7 +14,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from export.serving.server import Server
 from export.serving.versions import STATES, Versions
 from tests.export.serving.clients import Grpc, http, rest_predict
-from zoo.manifest import NAME
+from zoo.saved_model.manifest import NAME
 
 ROW = {"instances": [[0.5, -1, 2]]}
 DATA = "variables/variables.data-00000-of-00001"

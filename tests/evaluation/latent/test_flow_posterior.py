@@ -1,0 +1,109 @@
+"""The marginal KL of a posterior with a flow: a run, its SavedModel, and what cannot be had."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from export.saved_model import export_saved_model
+from tests.export.test_saved_model import make_run
+from zoo.config import EvaluationConfig
+from zoo.data.images import ImageDataset, Split
+from zoo.errors import UsageError
+from zoo.evaluation.latent.aggregate_posterior import draw_aggregate, draw_through_flow, flow_kl
+from zoo.evaluation.latent.marginal_kl import MarginalKLMetric
+from zoo.evaluation.protocol import Record
+from zoo.evaluation.subject.encodings import encode_dataset, images_at
+from zoo.evaluation.subject.subject import Subject
+
+SIZES = {"train": 9, "validation": 4, "test": 3}
+FLOW = {"model": "vae", "posterior": "real_nvp"}
+SETTINGS = EvaluationConfig(num_samples=60, seed=2)
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    rng = np.random.default_rng(1)
+    images = {k: rng.integers(0, 256, (n, 28, 28, 3), dtype=np.uint8) for k, n in SIZES.items()}
+    return ImageDataset("tiny", {k: Split(v) for k, v in images.items()}, {})
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    run = make_run(tmp_path_factory.mktemp("flow") / "run", FLOW)
+    head = run.model.encoder.head
+    for variable in run.model.encoder.trainable_variables:  # a posterior narrow enough to tell
+        variable.assign(0.2 * variable)
+    assert len(head.nets) == 8
+    run.model.step.assign(8)
+    run.checkpoints.save(run.model)
+    return run
+
+
+@pytest.fixture(scope="module")
+def subject(run):
+    return Subject.of_run(run)
+
+
+def test_agrees_with_all_pairs_by_tfp(run, subject, dataset):
+    records = {
+        r.metric: r
+        for r in MarginalKLMetric().measure(subject, dataset, SETTINGS)
+        if isinstance(r, Record)
+    }
+    encodings = encode_dataset(subject, dataset)
+    assert encodings.flow and encodings.mean.shape == (13, 3)
+    draws = list(draw_through_flow(subject, dataset, encodings, 60, seed=2))
+    z = np.concatenate([block.z for block in draws])
+    images = tf.constant(images_at(dataset, np.arange(13)) / np.float32(255))
+    q = run.model.posterior(images)
+    pairs = q.log_prob(tf.tile(z[:, None], (1, 13, 1))).numpy()
+    log_q = np.logaddexp.reduce(pairs.astype(np.float64), axis=1) - np.log(13)
+    log_p = run.model.prior().log_prob(z).numpy()
+    assert records["marginal_kl"].value == pytest.approx((log_q - log_p).mean(), abs=2e-3)
+    assert records["marginal_kl"].n == 60 and records["average_kl"].n == 13
+    assert {records["average_kl"].value} == {flow_kl(subject, dataset, encodings, 2).mean()}
+
+
+def test_conditional_kls_are_unbiased(run, subject, dataset):
+    encodings = encode_dataset(subject, dataset)
+    repeats = np.stack([flow_kl(subject, dataset, encodings, seed) for seed in range(20)])
+    images = tf.constant(images_at(dataset, np.arange(13)) / np.float32(255))
+    q = run.model.posterior(images)
+    z = q.sample(4000, seed=0)
+    expected = (q.log_prob(z) - run.model.prior().log_prob(z)).numpy()
+    error = np.hypot(repeats.std(0) / 20**0.5, expected.std(0) / 4000**0.5)
+    assert (np.abs(repeats.mean(0) - expected.mean(0)) < 4 * error).all()
+    assert (error < 0.2 * np.ptp(expected.mean(0)) + 0.5).all()
+
+
+@pytest.mark.slow
+def test_a_saved_model_gives_the_same(run, subject, dataset, tmp_path):
+    served = Subject.of_saved_model(export_saved_model(run, tmp_path, "flow"))
+    one, other = (
+        [r.value for r in MarginalKLMetric().measure(s, dataset, SETTINGS) if isinstance(r, Record)]
+        for s in (subject, served)
+    )
+    np.testing.assert_allclose(one, other, rtol=1e-5)
+
+
+def test_the_cache_remembers_the_flow(subject, dataset, tmp_path):
+    for _ in range(2):
+        encodings = encode_dataset(subject, dataset, cache=tmp_path / "e.npz")
+        assert encodings.flow
+    with pytest.raises(UsageError, match="the posterior is a flow"):
+        next(draw_aggregate(encodings, 5, 0))
+
+
+@pytest.mark.parametrize(
+    ("outputs", "message"),
+    [
+        (("z", "base_mean", "base_stddev"), "a flow that depends on the image"),
+        (("z",), "its encode gives z; expected mean and stddev"),
+    ],
+)
+def test_refused_before_any_work(dataset, outputs, message):
+    images = tf.TensorSpec([None, 28, 28, 3], tf.float32, name="images")
+    encode = tf.function(lambda images: dict.fromkeys(outputs, images[:, 0, 0]), [images])
+    other = Subject("other", {"encode": encode.get_concrete_function()}, "estimate", "weights", 1)
+    with pytest.raises(UsageError, match=message):
+        MarginalKLMetric().check(other, dataset, SETTINGS)

@@ -1,0 +1,85 @@
+"""The metrics of Algorithms 3 and 4 on fake models; the values themselves are tested beside their
+estimators."""
+
+import numpy as np
+import pytest
+
+from tests.evaluation.latent.test_code_samplers import dataset, fake  # noqa: F401  a fixture
+from zoo.config import EvaluationConfig
+from zoo.data.images import ImageDataset
+from zoo.errors import UsageError
+from zoo.evaluation.latent.density_model_kl import DensityModelKLMetric
+from zoo.evaluation.latent.density_model_kl import density_model_kl as density_model
+from zoo.evaluation.latent.density_ratio_kl import DensityRatioKLMetric
+from zoo.evaluation.latent.marginal_kl import MarginalKLMetric
+from zoo.evaluation.protocol import Picture, Record
+from zoo.evaluation.subject.subject import Subject
+from zoo.pictures import save_picture
+
+BOUNDS = ["average_kl", "marginal_kl_floor", "log_n"]
+SETTINGS = EvaluationConfig("test", num_samples=600, seed=3, train_steps=3)
+RATIO = ["density_ratio_kl", "density_ratio_kl_donsker_varadhan"]
+MODELS = ["density_model_kl_gmm", "density_model_kl_maf", "density_model_kl_lstm"]
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    monkeypatch.setattr(density_model, "FIT_SAMPLES", 300)
+    monkeypatch.setattr(density_model, "COMPONENTS", (10,))
+
+
+def measure(metric, dataset, kind):  # noqa: F811
+    found = list(metric().measure(fake(kind)[0], dataset, SETTINGS))
+    records = [item for item in found if isinstance(item, Record)]
+    return records, [item for item in found if isinstance(item, Picture)]
+
+
+@pytest.mark.parametrize(
+    ("metric", "names"), [(DensityRatioKLMetric, RATIO), (DensityModelKLMetric, MODELS)]
+)
+@pytest.mark.parametrize("kind", ["gaussian", "deterministic", "implicit"])
+def test_bounds_stand_beside_the_values_where_there_are_any(
+    dataset,  # noqa: F811
+    tmp_path,
+    metric,
+    names,
+    kind,
+):
+    records, (picture,) = measure(metric, dataset, kind)
+    gaussian = kind == "gaussian"
+    assert [r.metric for r in records] == names + (BOUNDS if gaussian else [])
+    for record in records[: len(names)]:
+        assert np.isfinite(record.value) and record.standard_error > 0
+        assert (record.n, record.split) == (600, "train+validation")
+        assert "nats" in record.definition and record.details["posterior"] == kind
+        assert ("monte_carlo_kl" in record.details) == gaussian
+        mixture = "gmm" in record.metric
+        assert record.details["fit_samples" if mixture else "steps"] == (20_000 if mixture else 3)
+    if gaussian:
+        subject, _ = fake(kind)
+        expected = {r.metric: r for r in measure_marginal_kl(subject, dataset)}
+        assert [r for r in records if r.metric in BOUNDS] == [expected[name] for name in BOUNDS]
+        assert records[0].details["monte_carlo_kl"] == expected["marginal_kl"].value
+    save_picture(tmp_path / "picture.png", picture.content)
+    assert (tmp_path / "picture.png").stat().st_size > 5000
+    assert ("Algorithm 2" in picture.caption) == gaussian
+
+
+def measure_marginal_kl(subject, dataset):  # noqa: F811
+    found = MarginalKLMetric().measure(subject, dataset, SETTINGS)
+    return [item for item in found if isinstance(item, Record)]
+
+
+@pytest.mark.parametrize("metric", [DensityRatioKLMetric(), DensityModelKLMetric()])
+def test_refused_before_any_work(dataset, metric):  # noqa: F811
+    subject, model = fake("gaussian")
+    metric.check(subject, dataset, SETTINGS)
+    with pytest.raises(UsageError, match="num_samples=1 is too few for density_"):
+        metric.check(subject, dataset, EvaluationConfig(num_samples=1))
+    train = ImageDataset("train", {"train": dataset.split("train")}, {})
+    with pytest.raises(UsageError, match="split='validation' is not in train"):
+        metric.check(subject, train, SETTINGS)
+    gan = Subject("gan", {"sample": None}, "not_available", "weights", 1)
+    with pytest.raises(UsageError, match="gan has no signature 'sample_posterior'"):
+        metric.check(gan, dataset, SETTINGS)
+    assert model.encoded == 0

@@ -1,0 +1,1 @@
+"""The aggregate posterior q(z) against the prior p(z), and the use of the codes."""

@@ -1,0 +1,64 @@
+"""KL(q(z)||p(z)) of a model's aggregate posterior by networks that are trained to tell it.
+
+They need draws of q(z|x) only, hence measure implicit and deterministic posteriors too. (Of a
+deterministic one q(z) is N points and its KL infinite: the values then tell of the smoothness of
+the networks.) Where q(z|x) is a Gaussian, through a flow or not, Algorithm 2's value and its bounds
+stand beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from zoo.config import EvaluationConfig
+from zoo.data.images import ImageDataset
+from zoo.errors import UsageError
+from zoo.evaluation.latent.marginal_kl import DEFAULT_SAMPLES, MarginalKL, marginal_kl_records
+from zoo.evaluation.protocol import Metric, Record
+from zoo.evaluation.subject.encodings import SPLITS
+from zoo.evaluation.subject.subject import Subject
+
+SPLIT = "+".join(SPLITS)  # of the records
+VALUE_COLOR = "tab:blue"  # of the estimates in figures
+_BOUNDS = ("average_kl", "marginal_kl_floor", "log_n")
+
+
+class LearnedKLMetric(Metric):
+    """What the two metrics have in common."""
+
+    needs = ("sample_posterior",)
+    uses = ("num_samples", "seed", "train_steps")
+
+    def check(self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig) -> None:
+        """See the base; the training and validation examples have to be at hand."""
+        super().check(subject, dataset, settings)
+        for split in SPLITS:
+            dataset.split(split)
+        if settings.count(DEFAULT_SAMPLES) < 2:
+            raise UsageError(f"num_samples=1 is too few for {self.name}: expected at least 2")
+
+
+def beside(reference: MarginalKL | None) -> dict[str, float]:
+    """Algorithm 2's value as a detail: the record of that name belongs to `marginal_kl`."""
+    if reference is None:
+        return {}
+    return {
+        "monte_carlo_kl": reference.value,
+        "monte_carlo_kl_standard_error": reference.standard_error,
+    }
+
+
+def bounds(reference: MarginalKL | None) -> Iterator[Record]:
+    """The records of Algorithm 2 that any estimate has to be read beside."""
+    if reference is not None:
+        yield from marginal_kl_records(reference, _BOUNDS)
+
+
+def reference_lines(line: Callable[..., Any], reference: MarginalKL | None) -> None:
+    """Algorithm 2 and its bounds, by `axhline` or `axvline` of an axis; none without a value."""
+    if reference is None:
+        return
+    line(reference.value, color="tab:orange", label="Monte Carlo (Algorithm 2)")
+    line(reference.average_kl, color="0.4", linestyle="--", label="average KL")
+    line(reference.floor, color="0.4", linestyle=":", label="floor: average KL - log N")

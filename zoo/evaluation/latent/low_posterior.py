@@ -1,0 +1,181 @@
+"""Samples where the posterior has no mass (Rosca et al. 2018, Algorithm 1 [D], Figures 2, 3, 10 to
+14)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from zoo.config import EvaluationConfig
+from zoo.errors import UsageError
+from zoo.evaluation.gaussians import check_matrix, log_normal
+from zoo.evaluation.latent.aggregate_posterior import log_aggregate
+from zoo.evaluation.likelihood.elbo import BOUNDS
+from zoo.evaluation.protocol import Metric, Picture, Record, mean_record
+from zoo.evaluation.samples.neighbours import nearest_neighbours
+from zoo.evaluation.subject.encodings import SPLITS, check_encodings, encode_dataset
+from zoo.evaluation.subject.subject import Subject
+from zoo.figures import histogram, panels, show_pixels
+from zoo.options import Option
+from zoo.pictures import grid
+from zoo.pixels import as_floats
+
+PRIOR_SAMPLES = 100_000  # K, chosen
+LOWEST = 1000  # m of the records and histograms, chosen
+LARGEST_SHARE = 10  # of K at least ten for each of m, chosen: among all samples none is lowest
+SHOWN = 64  # of the pictures, chosen
+
+_RANK = {"log_q": "log q(z)", "log_q_minus_log_p": "log q(z) - log p(z)"}
+
+
+class _Group(NamedTuple):
+    """Images that are compared."""
+
+    suffix: str  # of the record's name
+    title: str
+    images: np.ndarray  # [M, H, W, C], uint8 or in [0, 1]
+    split: str | None
+
+
+def least_likely(z: np.ndarray, log_q: np.ndarray, count: int, score: str = "log_q") -> np.ndarray:
+    """Indices [count] of the samples least likely under q(z), lowest first (Algorithm 1 [D]).
+
+    Args:
+        z: [K, D], samples of the prior.
+        log_q: [K], their `log_aggregate_posterior`, nats.
+        count: how many to take.
+        score: `log_q` ranks by q(z), as the paper's text does; `log_q_minus_log_p` by q(z)/p(z).
+
+    Raises:
+        UsageError: `count` is not in 1..K, `score` is unknown, or shapes or values do not fit.
+    """
+    z, log_q = check_matrix("z", z), np.asarray(log_q, np.float64)
+    if log_q.shape != (len(z),) or np.isnan(log_q).any():
+        raise UsageError(f"log_q has shape {log_q.shape} or NaN: expected numbers, ({len(z)},)")
+    if not 1 <= count <= len(z):
+        raise UsageError(f"count={count} is not accepted: expected 1 to {len(z)}, the samples")
+    if score == "log_q_minus_log_p":
+        log_q = log_q - log_normal(z)
+    elif score != "log_q":
+        raise UsageError(f"score={score!r} is not accepted: expected log_q or log_q_minus_log_p")
+    return np.argsort(log_q, kind="stable")[:count]
+
+
+class LowPosterior(Metric):
+    """Algorithm 1: what the decoder makes of the prior where q(z) is lowest."""
+
+    name = "low_posterior"
+    revision = 2
+    needs = ("encode", "decode")
+    uses = ("split", "num_samples", "seed")
+    options = (
+        Option(
+            "score",
+            "log_q",
+            "Rank samples of the prior by q(z) or by q(z)/p(z).",
+            choices=("log_q", "log_q_minus_log_p"),
+        ),
+    )
+
+    def check(self, subject: Subject, dataset: Any, settings: EvaluationConfig) -> None:
+        """See the base; q(z) has to have a density."""
+        super().check(subject, dataset, settings)
+        check_encodings(subject, dataset)
+        dataset.split(settings.split)
+        if settings.count(PRIOR_SAMPLES) < 2 * LARGEST_SHARE:
+            raise UsageError(
+                f"num_samples={settings.num_samples} is too few for low_posterior: expected at "
+                f"least {2 * LARGEST_SHARE}, of which it shows the lowest tenth"
+            )
+
+    def measure(
+        self, subject: Subject, dataset: Any, settings: EvaluationConfig
+    ) -> Iterator[Record | Picture]:
+        """Yields log q(z), the distance to the nearest training images, and, where there is an
+        `elbo`, the bound and KL of data, low-posterior samples and those neighbours."""
+        encodings = encode_dataset(subject, dataset, cache=subject.cache)
+        samples = settings.count(PRIOR_SAMPLES)
+        shape = samples, encodings.mean.shape[1]
+        z = np.random.default_rng(settings.seed).standard_normal(shape, np.float32)
+        log_q = log_aggregate(subject, encodings, z, progress=True)
+        count = min(LOWEST, samples // LARGEST_SHARE)
+        lowest = least_likely(z, log_q, count, settings.score)
+
+        details = {"score": settings.score, "samples": samples, "examples": len(encodings.mean)}
+        rank = f"of the {count} of {samples} prior samples with the lowest {_RANK[settings.score]}"
+        what = f"mean log q(z) of the aggregate posterior of {'+'.join(SPLITS)}, nats,"
+        prior_what = f"{what} of all prior samples"
+        yield mean_record("low_posterior_log_q_prior", log_q, None, prior_what, **details)
+        yield mean_record("low_posterior_log_q", log_q[lowest], None, f"{what} {rank}", **details)
+
+        images, ordinary = (_decode(subject, z[index]) for index in (lowest, slice(count)))
+        train = dataset.split("train").images
+        index, distance = nearest_neighbours(images, train)
+        what = "distance to the nearest training image, root mean square over pixels in [0, 1],"
+        for name, values, of in (
+            ("_prior", nearest_neighbours(ordinary, train)[1], f"of {count} prior samples"),
+            ("", distance, rank),
+        ):
+            metric = f"low_posterior_distance{name}"
+            yield mean_record(metric, values, "train", f"{what} {of}", **details)
+        yield Picture("samples", *_grids(images, train[index], ordinary, settings.score))
+
+        if "elbo" in subject.functions:
+            split = dataset.split(settings.split).images[:count]
+            groups = (
+                _Group("_data", f"{settings.split} images", split, settings.split),
+                _Group("", "low-posterior samples", images, None),
+                _Group("_neighbours", "their training neighbours", train[index], "train"),
+            )
+            yield from _bounds(subject, groups, rank, settings.seed, details)
+
+
+def _decode(subject: Subject, z: np.ndarray) -> np.ndarray:
+    """Decoder means [M, H, W, C], fit to be encoded again."""
+    images = subject.all("decode", z=z)["images"]
+    if images.min() < -1e-3 or images.max() > 1 + 1e-3:
+        raise UsageError(
+            f"{subject.name}: its decode gives images from {images.min():g} to {images.max():g}: "
+            "expected 0 to 1"
+        )
+    return np.clip(images, 0, 1)
+
+
+def _grids(
+    images: np.ndarray, neighbours: np.ndarray, ordinary: np.ndarray, score: str
+) -> tuple[str, Any]:
+    figure, axes = panels(3, 3, (4.2, 4.4))
+    titles = "lowest " + _RANK[score], "their nearest training images", "ordinary prior samples"
+    neighbours = as_floats(neighbours)
+    for axis, title, group in zip(axes, titles, (images, neighbours, ordinary), strict=True):
+        show_pixels(axis, grid(group[:SHOWN]), title)
+    caption = (
+        f"Decoder means of the prior samples with the lowest {_RANK[score]}, lowest first; in the "
+        "same places the nearest training images by L2 distance of pixels; ordinary samples."
+    )
+    return caption, figure
+
+
+def _bounds(
+    subject: Subject,
+    groups: tuple[_Group, ...],
+    rank: str,
+    seed: int,
+    details: dict[str, Any],
+) -> Iterator[Record | Picture]:
+    """Bound and KL of each group of images, encoded anew."""
+    outputs = [subject.all("elbo", seed=seed, images=group.images) for group in groups]
+    names = [name for name in (*BOUNDS, "kl") if name in outputs[0]]
+    figure, axes = panels(len(names), 2, (4.6, 2.8))
+    for axis, name in zip(axes, names, strict=True):
+        values = {g.title: o[name].astype(np.float64) for g, o in zip(groups, outputs, strict=True)}
+        for group in groups:
+            what = f"{name} of the {group.title}, encoded anew, nats"
+            definition = what if group.suffix == "_data" else f"{what}: {rank}"
+            metric = f"low_posterior_{name}{group.suffix}"
+            yield mean_record(metric, values[group.title], group.split, definition, **details)
+        histogram(axis, values, f"{name}, nats per example")
+    caption = f"Densities of {' and '.join(names)} of images, low-posterior samples and neighbours."
+    yield Picture("likelihoods", caption, figure)

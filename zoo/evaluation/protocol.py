@@ -1,0 +1,114 @@
+"""What a metric yields: numbers with all that is needed to read them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from zoo.config import EvaluationConfig
+from zoo.evaluation.subject.subject import Subject
+from zoo.options import Option
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """One number.
+
+    Attributes:
+        metric: its name.
+        value: the number.
+        standard_error: of `value`; None where it is not estimated.
+        n: examples or samples that it was measured on.
+        split: of the data; None where no data take part.
+        definition: what the number is, with its unit.
+        details: what else is needed to read it.
+        classifier: the one whose classes or features the number depends on; None where there is
+            none.
+        warnings: why it says less than it seems to, a short sentence each.
+    """
+
+    metric: str
+    value: float
+    standard_error: float | None
+    n: int
+    split: str | None
+    definition: str
+    details: dict[str, Any] = dataclasses.field(default_factory=dict)
+    classifier: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """What a metric shows beside its numbers.
+
+    Attributes:
+        name: of its file, unique within the metric.
+        caption: one sentence: what is seen, with units.
+        content: uint8 pixels `[H, W, C]` or a matplotlib figure.
+    """
+
+    name: str
+    caption: str
+    content: np.ndarray | Any
+
+
+class Metric:
+    """One metric.
+
+    Attributes:
+        name: as in `zoo.evaluation.runner.METRICS`.
+        needs: the signatures that it calls.
+        options: its own settings, fields of `EvaluationConfig` by these declarations.
+        uses: the shared fields of `EvaluationConfig` that its numbers depend on; a change of
+            another one does not make it measure again.
+        revision: raised where the same settings give other numbers or errors than before, so that
+            what is on file is measured again.
+    """
+
+    revision = 1
+    options: tuple[Option, ...] = ()
+
+    name: str
+    needs: tuple[str, ...]
+    uses: tuple[str, ...]
+
+    def asked(self, subject: Subject, settings: EvaluationConfig) -> dict[str, Any]:
+        """What of `settings` the numbers depend on, as JSON."""
+        names = (*self.uses, *(option.name for option in self.options))
+        return {name: getattr(settings, name) for name in names}
+
+    def check(self, subject: Subject, dataset: Any, settings: EvaluationConfig) -> None:
+        """Raises `UsageError`, naming what is missing, where the metric does not apply."""
+        subject.require(*self.needs)
+
+    def measure(
+        self, subject: Subject, dataset: Any, settings: EvaluationConfig
+    ) -> Iterator[Record | Picture]:
+        """Measures `subject` on `dataset`. Where real data have a score of their own, it comes
+        first, from the same code, under the metric's name with `_data` behind it."""
+        raise NotImplementedError
+
+
+def few(n: int, enough: int, consequence: str) -> tuple[str, ...]:
+    """The warning of a number from `n` images or samples where it takes `enough` to trust it."""
+    return (f"n = {n}, of at least {enough}: {consequence}",) if n < enough else ()
+
+
+def short(steps: int, enough: int) -> tuple[str, ...]:
+    """The warning of a network that a metric trained for `steps`, less than it takes."""
+    if steps >= enough:
+        return ()
+    return (f"trained for {steps} updates, of at least {enough}: the network may tell less yet",)
+
+
+def mean_record(
+    metric: str, values: Any, split: str | None, definition: str, **details: Any
+) -> Record:
+    """The mean of per-example `values [N]` with its standard error."""
+    n = len(values)
+    error = float(values.std(ddof=1) / n**0.5) if n > 1 else None
+    return Record(metric, float(values.mean()), error, n, split, definition, details)

@@ -1,0 +1,147 @@
+"""Runs metrics and keeps their records in one file."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from zoo.config import EvaluationConfig
+from zoo.errors import UsageError
+from zoo.evaluation.protocol import Metric, Picture, Record
+from zoo.evaluation.subject.subject import Subject
+from zoo.files import locked, user_path, write_json
+from zoo.partial import remove
+from zoo.pictures import save_picture
+from zoo.registry import METRICS, look_up
+from zoo.run import read_evaluation, versions
+
+
+def make_metric(name: str) -> Metric:
+    """The metric of that name; raises `UsageError` for an unknown one."""
+    return look_up("metric", name, METRICS)()
+
+
+def evaluate(
+    subject: Subject,
+    dataset: Any,
+    names: Sequence[str],
+    settings: EvaluationConfig,
+    output: Path,
+    progress: Callable[[str], None] = lambda line: None,
+) -> list[dict[str, Any]]:
+    """Measures `subject` and merges the records into the JSON file `output`.
+
+    A metric that the file already has for the same weights, data and settings is not measured
+    again, so that an interrupted evaluation goes on where it was. Several evaluations may share the
+    file, and run at once. Pictures go into the folder that is called like the file without its
+    ending; the file lists them with their captions.
+
+    Args:
+        subject: what is measured.
+        dataset: an `ImageDataset`.
+        names: metrics, or `["all"]` for all that apply.
+        settings: how.
+        output: the file.
+        progress: told a line before and after each metric.
+
+    Returns:
+        The records of these metrics.
+
+    Raises:
+        UsageError: a metric is unknown or does not apply.
+    """
+    if list(names) == ["all"]:
+        metrics = []
+        for metric in map(make_metric, METRICS):
+            try:
+                metric.check(subject, dataset, settings)
+                metrics.append(metric)
+            except UsageError as reason:
+                progress(f"{metric.name}: left out: {reason}")
+    else:
+        metrics = [make_metric(name) for name in names]
+        for metric in metrics:
+            metric.check(subject, dataset, settings)
+    output = user_path(output, "output")
+    wanted = []
+    for metric in metrics:
+        # What was asked stands apart: a metric may record another split than the one it was given.
+        key = {
+            "asked": {
+                "metric": metric.name,
+                "revision": metric.revision,
+                **metric.asked(subject, settings),
+            },
+            "weights": subject.weights,
+            "dataset": dataset.name,
+            "data_fingerprint": dataset.fingerprint,
+        }
+        records = [r for r in read_evaluation(output)["records"] if key.items() <= r.items()]
+        if records:
+            progress(f"{metric.name}: already measured")
+        else:
+            progress(f"{metric.name} ...")
+            key |= {"subject": subject.name, "step": subject.step}
+            items = list(metric.measure(subject, dataset, settings))
+            _check_finite(metric.name, items)
+            records = _keep(output, key, items)
+        wanted += records
+    return wanted
+
+
+def _keep(
+    output: Path, key: dict[str, Any], items: Sequence[Record | Picture]
+) -> list[dict[str, Any]]:
+    """Merges what was measured into the file as it is now, and returns the records.
+
+    They take the place of what was asked of other weights of the same subject; answers to all other
+    questions stay.
+    """
+    number = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:8]
+    records, pictures = [], []
+    for item in items:
+        if isinstance(item, Picture):
+            file = output.with_suffix("") / f"{key['asked']['metric']}-{item.name}-{number}.png"
+            save_picture(file, item.content)
+            name = file.relative_to(output.parent).as_posix()
+            pictures.append({"file": name, "caption": item.caption, **key})
+        else:
+            content = {**dataclasses.asdict(item), "warnings": list(item.warnings)}
+            records.append({**content, "versions": versions(), **key})
+    with locked(output):
+        evaluation = read_evaluation(output)
+        for kind, new in (("records", records), ("pictures", pictures)):
+            evaluation[kind] = [r for r in evaluation[kind] if not _superseded(r, key)] + new
+        write_json(output, evaluation)
+    shown = {output.parent / picture["file"] for picture in evaluation["pictures"]}
+    for file in output.with_suffix("").glob(f"{key['asked']['metric']}-*.png"):
+        if file not in shown:
+            remove(file)
+    return records
+
+
+def _check_finite(name: str, items: Sequence[Record | Picture]) -> None:
+    """Raises `UsageError` for a number that JSON, and whoever reads it, has no place for."""
+    for record in [item for item in items if isinstance(item, Record)]:
+        try:
+            json.dumps(dataclasses.asdict(record), allow_nan=False)
+        except ValueError:
+            raise UsageError(
+                f"{name}: {record.metric} is {record.value} +- {record.standard_error}, or a "
+                "detail of it is not finite: nothing of it is kept"
+            ) from None
+
+
+def _superseded(record: dict[str, Any], key: dict[str, Any]) -> bool:
+    """Whether a record of the file answers what was asked, of the same subject and data."""
+    # Before revisions and fingerprints of weights there was one answer of a metric in a file.
+    if "weights" not in record:
+        return record["asked"]["metric"] == key["asked"]["metric"]
+    asked = {**record["asked"], "revision": key["asked"]["revision"]}
+    return asked == key["asked"] and all(
+        record.get(name) == key[name] for name in ("subject", "dataset", "data_fingerprint")
+    )

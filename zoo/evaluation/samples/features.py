@@ -1,0 +1,182 @@
+"""Classes and features of data and samples, computed once and shared by the metrics of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from zoo.config import SPLITS, EvaluationConfig
+from zoo.errors import UsageError
+from zoo.evaluation.protocol import Metric, Record
+from zoo.evaluation.samples.feature_extractors import ImageClassifier, load_classifier
+from zoo.evaluation.subject.subject import Subject
+from zoo.pixels import as_floats
+
+DEFAULT_SAMPLES = 50_000  # paper.md section 9 [R, H]; fewer where the split has fewer
+_BATCH = 100  # of the classifier; chosen
+
+# What was computed for a subject goes when the subject goes.
+_KEPT: weakref.WeakKeyDictionary[Subject, dict[Any, Any]] = weakref.WeakKeyDictionary()
+
+
+@dataclasses.dataclass(frozen=True)
+class Classified:
+    """Logits float32 `[N, K]` and features float32 `[N, F]` of N images."""
+
+    logits: np.ndarray
+    features: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.logits)
+
+    def first(self, count: int) -> Classified:
+        """Of the first `count` images."""
+        return Classified(self.logits[:count], self.features[:count])
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """p(y|x) `[N, K]`, float64."""
+        scaled = np.exp(self.logits - self.logits.max(axis=1, keepdims=True), dtype=np.float64)
+        return scaled / scaled.sum(axis=1, keepdims=True)
+
+
+class Pair(NamedTuple):
+    """Two sets of equal number to compare, the ending of the metric's name, and what they are."""
+
+    ending: str
+    sides: str
+    first: Classified
+    second: Classified
+
+
+class ClassifierMetric(Metric):
+    """A metric of the classes or features that `--classifier` gives to data and samples.
+
+    Data and samples are equal in number, so that their scores compare: all that the split has, or
+    the number that is set. The data are a random choice of the split, by the evaluation's seed.
+
+    Attributes:
+        least: images that the metric needs.
+    """
+
+    needs = ("sample",)
+    uses = ("split", "num_samples", "seed", "classifier")
+    least = 2
+
+    def check(self, subject: Subject, dataset: Any, settings: EvaluationConfig) -> None:
+        """See `Metric`."""
+        super().check(subject, dataset, settings)
+        if settings.classifier is None:
+            raise UsageError(
+                f"{self.name} needs --classifier: a run folder of --model=classifier, or a local "
+                "file of ImageNet Inception weights"
+            )
+        n = _count(dataset, settings)
+        if n < self.least:
+            raise UsageError(f"{self.name} needs at least {self.least} images; there are {n}")
+        self.classifier(subject, settings)
+
+    def asked(self, subject: Subject, settings: EvaluationConfig) -> dict[str, Any]:
+        """See `Metric`; a classifier that was trained further is another one."""
+        asked = super().asked(subject, settings)
+        return {**asked, "classifier": self.classifier(subject, settings).name}
+
+    def classifier(self, subject: Subject, settings: EvaluationConfig) -> ImageClassifier:
+        """The classifier of these settings."""
+        key = settings.classifier
+        return _kept(subject, key, lambda: load_classifier(key, subject.image_shape))
+
+    def samples(self, subject: Subject, dataset: Any, settings: EvaluationConfig) -> Classified:
+        """The subject's samples, as many as the data."""
+        classifier, n = self.classifier(subject, settings), _count(dataset, settings)
+        batches = subject.batches("sample", batch_size=_BATCH, seed=settings.seed, count=n)
+        images = (batch["images"] for batch in batches)
+        key = (classifier, "samples", n, settings.seed)
+        return _kept(subject, key, lambda: _classify(classifier, images, n))
+
+    def data(self, subject: Subject, dataset: Any, settings: EvaluationConfig) -> Classified:
+        """The data of the split."""
+        return self._split(subject, dataset, settings, settings.split)
+
+    def pairs(self, subject: Subject, dataset: Any, settings: EvaluationConfig) -> Iterator[Pair]:
+        """The data and as much other data, whose distance is the floor; the data and the samples.
+
+        The other data are of a held-out split if they can be, since a classifier knows the images
+        that it was trained on. Where no other split has as many, both sides have fewer.
+        """
+        data = self.data(subject, dataset, settings)
+        sizes = {s: len(dataset.splits[s]) for s in reversed(SPLITS) if s in dataset.splits}
+        del sizes[settings.split]
+        enough = [s for s, size in sizes.items() if size >= len(data)]
+        name = enough[0] if enough else max(sizes, key=sizes.get)
+        other = self._split(subject, dataset, settings, name)
+        samples = self.samples(subject, dataset, settings)
+        sides = f"data and other data ({name} split), the floor"
+        yield Pair("_data", sides, data.first(len(other)), other)
+        yield Pair("", "data and samples", data, samples)
+
+    def _split(
+        self, subject: Subject, dataset: Any, settings: EvaluationConfig, name: str
+    ) -> Classified:
+        classifier, images = self.classifier(subject, settings), dataset.split(name).images
+        n = min(_count(dataset, settings), len(images))
+        chosen = np.random.default_rng(settings.seed).permutation(len(images))[:n]
+        batches = (
+            as_floats(images[chosen[start : start + _BATCH]]) for start in range(0, n, _BATCH)
+        )
+        key = (classifier, dataset.fingerprint, name, n, settings.seed)
+        return _kept(subject, key, lambda: _classify(classifier, batches, n))
+
+    def record(
+        self,
+        subject: Subject,
+        settings: EvaluationConfig,
+        metric: str,
+        value: float,
+        standard_error: float | None,
+        n: int,
+        definition: str,
+        warnings: tuple[str, ...] = (),
+        **details: Any,
+    ) -> Record:
+        """A record with the classifier, and with what is done to images before it."""
+        classifier = self.classifier(subject, settings)
+        definition = f"{definition}; {classifier.preprocessing}"
+        return Record(
+            metric,
+            value,
+            standard_error,
+            n,
+            settings.split,
+            definition,
+            details,
+            classifier.name,
+            warnings,
+        )
+
+
+def _count(dataset: Any, settings: EvaluationConfig) -> int:
+    return settings.count(DEFAULT_SAMPLES, len(dataset.split(settings.split)))
+
+
+def _kept(subject: Subject, key: Any, make: Callable[[], Any]) -> Any:
+    kept = _KEPT.setdefault(subject, {})
+    if key not in kept:
+        kept[key] = make()
+    return kept[key]
+
+
+def _classify(classifier: ImageClassifier, batches: Iterable[np.ndarray], n: int) -> Classified:
+    """Only logits and features are kept, never all images."""
+    parts = []
+    with tqdm(total=n, desc="classify", unit=" images", mininterval=1, leave=False) as bar:
+        for images in batches:
+            parts.append(classifier(images))
+            bar.update(len(images))
+    logits, features = (np.concatenate(side) for side in zip(*parts, strict=True))
+    return Classified(logits, features)

@@ -1,0 +1,1 @@
+"""What is measured: a run or a SavedModel, and its encodings of the data."""

@@ -1,0 +1,200 @@
+"""What is measured: a run or a SavedModel, behind the signatures of both.
+
+A SavedModel from elsewhere with these signatures is measured just the same.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from zoo.errors import UsageError
+from zoo.evaluation.subject.saved_model import open_saved_model
+from zoo.noise import row_seeds
+from zoo.pixels import as_floats
+from zoo.run import Run
+from zoo.signatures import require, signature_functions
+
+SIGNATURES = ("decode", "encode", "sample_posterior", "sample", "elbo", "to_base")
+
+
+class Subject:
+    """A model behind its signatures, always in inference mode.
+
+    Args:
+        name: how errors and records call it.
+        functions: the signatures, called with named NumPy arrays.
+        bound_status: see `zoo.models.inference.Matching`.
+        weights: fingerprint that tells this state of the model from all others.
+        step: of the checkpoint; None where it is unknown.
+        cache: file for the encodings of the data; None for none.
+        likelihood: key in `zoo.registry.LIKELIHOODS`; None where it is unknown or
+            there is none.
+
+    Attributes:
+        batch_size: rows a call of a signature; no result depends on it.
+    """
+
+    batch_size = 250
+
+    def __init__(
+        self,
+        name: str,
+        functions: Mapping[str, Callable[..., dict[str, tf.Tensor]]],
+        bound_status: str,
+        weights: str,
+        step: int | None = None,
+        cache: Path | None = None,
+        likelihood: str | None = None,
+    ):
+        self.name, self.functions = name, functions
+        self.bound_status, self.weights, self.step = bound_status, weights, step
+        self.cache = cache
+        self.likelihood = likelihood
+
+    @classmethod
+    def of_run(cls, run: Run) -> Subject:
+        """The newest checkpoint of a run."""
+        model = run.model
+        functions = {n: f.get_concrete_function() for n, f in signature_functions(model).items()}
+        return cls(
+            str(run.path.resolve()),
+            functions,
+            model.bound_status,
+            model.fingerprint,
+            int(model.step.numpy()),
+            run.path / "encodings.npz",
+            model.config.likelihood,
+        )
+
+    @classmethod
+    def of_saved_model(cls, folder: str | Path, trust: bool = False) -> Subject:
+        """A SavedModel; its card, where it has one, tells the step, the status of its bound and the
+        likelihood.
+
+        Raises:
+            UsageError: `open_saved_model` refuses it, or it has none of the signatures.
+        """
+        functions, card = open_saved_model(folder, trust)
+        if not any(name in functions for name in SIGNATURES):
+            names = ", ".join(functions) or "none"
+            raise UsageError(
+                f"{folder} has none of the signatures {', '.join(SIGNATURES)}; it has {names}"
+            )
+        functions = {name: f for name, f in functions.items() if name in SIGNATURES}
+        status = card.get("bound_status", "estimate" if "elbo" in functions else "not_available")
+        return cls(
+            str(Path(folder).resolve()),
+            functions,
+            status,
+            _fingerprint(Path(folder)),
+            card.get("step"),
+            likelihood=card.get("likelihood"),
+        )
+
+    @functools.cached_property
+    def latent_size(self) -> int:
+        """D, as the signatures state it.
+
+        Raises:
+            UsageError: none of them does.
+        """
+        return self._stated("z", 2)[0]
+
+    @functools.cached_property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(H, W, C), as the signatures state it.
+
+        Raises:
+            UsageError: none of them does.
+        """
+        return self._stated("images", 4)
+
+    def _stated(self, tensor: str, rank: int) -> tuple[int, ...]:
+        """The shape of one row of `tensor` in the first signature that states it in full."""
+        for name in filter(self.functions.__contains__, SIGNATURES):
+            function = self.functions[name]
+            positional, named = function.structured_input_signature
+            inputs = {**{spec.name: spec for spec in positional}, **named}
+            for tensors in (inputs, function.structured_outputs):
+                shape = tensors[tensor].shape if tensor in tensors else tf.TensorShape(None)
+                if shape.rank == rank and None not in shape[1:]:
+                    return tuple(shape[1:])
+        raise UsageError(
+            f"{self.name}: no signature states the shape of `{tensor}`: expected one with all "
+            "dimensions but the first"
+        )
+
+    def require(self, *signatures: str) -> None:
+        """Raises `UsageError` where one of these signatures is missing."""
+        for signature in signatures:
+            require(self.functions, signature, self.name)
+
+    def gives(self, signature: str, *outputs: str) -> bool:
+        """Whether a signature that it has gives these outputs, as far as it states them."""
+        stated = getattr(self.functions[signature], "structured_outputs", None)
+        return stated is None or set(outputs) <= set(stated)
+
+    def batches(
+        self,
+        signature: str,
+        batch_size: int | None = None,
+        seed: int | None = None,
+        first_row: int = 0,
+        **inputs: np.ndarray,
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """Calls a signature batch by batch.
+
+        Args:
+            signature: its name.
+            batch_size: rows a call; the subject's own by default.
+            seed: of the evaluation; row `i` gets the seed number `first_row + i`. Leave it out
+                where the signature takes none.
+            first_row: see `seed`.
+            **inputs: arrays with one row per example; uint8 images become floats in [0, 1]. The one
+                input `count` stands for rows that have a seed only.
+
+        Yields:
+            NumPy outputs of each batch, in order.
+
+        Raises:
+            UsageError: there is no such signature, or it gives a value that is not finite.
+        """
+        self.require(signature)
+        batch_size = batch_size or self.batch_size
+        function = self.functions[signature]
+        count = inputs.pop("count", None)
+        total = count if count is not None else len(next(iter(inputs.values())))
+        for start in range(0, total, batch_size):
+            stop = min(start + batch_size, total)
+            feed = {name: as_floats(values[start:stop]) for name, values in inputs.items()}
+            if seed is not None:
+                feed["seed"] = row_seeds(seed, first_row + start, stop - start)
+            outputs = function(**{name: tf.constant(value) for name, value in feed.items()})
+            outputs = {name: value.numpy() for name, value in outputs.items()}
+            for name, values in outputs.items():
+                if not np.isfinite(values).all():
+                    raise UsageError(
+                        f"{self.name}: its {signature} gives {name} that are not finite: expected "
+                        "finite numbers"
+                    )
+            yield outputs
+
+    def all(self, signature: str, **arguments: Any) -> dict[str, np.ndarray]:
+        """`batches`, concatenated."""
+        parts = list(self.batches(signature, **arguments))
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _fingerprint(saved_model: Path) -> str:
+    """16 hex digits of graph and variables."""
+    digest = hashlib.sha256((saved_model / "saved_model.pb").read_bytes())
+    for file in sorted((saved_model / "variables").glob("*")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,110 @@
+"""Every part of the zoo by name: the one place where a new one is entered.
+
+Nothing here imports a part: a dotted path is followed when it is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from zoo.errors import UsageError
+
+MODELS = {
+    "vae": "zoo.models.vae.VAE",
+    "dcgan": "zoo.models.gan.DCGAN",
+    "wgan_gp": "zoo.models.gan.WGANGP",
+    "aae": "zoo.models.aae.AAE",
+    "adversarial_vb": "zoo.models.adversarial_vb.AdversarialVB",
+    "veegan": "zoo.models.veegan.VEEGAN",
+    "vgh": "zoo.models.vgh.VGH",
+    "vgh_plus_plus": "zoo.models.vgh.VGHPlusPlus",
+}
+
+# Trained as the models are, but none of them: what measures their samples.
+INSTRUMENTS = {"classifier": "zoo.models.classifier.Classifier"}
+
+METRICS = {
+    "elbo": "zoo.evaluation.likelihood.elbo.Elbo",
+    "iwae": "zoo.evaluation.likelihood.iwae.Iwae",
+    "marginal_kl": "zoo.evaluation.latent.marginal_kl.MarginalKLMetric",
+    "density_ratio_kl": "zoo.evaluation.latent.density_ratio_kl.DensityRatioKLMetric",
+    "density_model_kl": "zoo.evaluation.latent.density_model_kl.DensityModelKLMetric",
+    "low_posterior": "zoo.evaluation.latent.low_posterior.LowPosterior",
+    "active_units": "zoo.evaluation.latent.active_units.ActiveUnitsMetric",
+    "reconstruction": "zoo.evaluation.samples.reconstruction.Reconstruction",
+    "inception_score": "zoo.evaluation.samples.inception_score.InceptionScoreMetric",
+    "fid": "zoo.evaluation.samples.fid.FrechetInceptionDistance",
+    "kid": "zoo.evaluation.samples.kid.KernelInceptionDistance",
+    "precision_recall": "zoo.evaluation.samples.precision_recall.PrecisionRecallMetric",
+    "ms_ssim_diversity": "zoo.evaluation.samples.ms_ssim_diversity.MsSsimDiversity",
+    "wasserstein_critic": "zoo.evaluation.samples.wasserstein_critic.WassersteinCritic",
+}
+
+# p(x|z) of explicit decoders: every model that has one takes each of them.
+LIKELIHOODS = {
+    "bernoulli": "zoo.distributions.likelihoods.Bernoulli",
+    "quantized_normal": "zoo.distributions.likelihoods.QuantizedNormal",
+    "categorical": "zoo.distributions.likelihoods.Categorical",
+}
+
+# q(z|x): each model says which of them its equations allow.
+POSTERIORS = {
+    "gaussian": "zoo.distributions.posteriors.GaussianHead",
+    "real_nvp": "zoo.distributions.posteriors.RealNVPHead",
+    "deterministic": "zoo.distributions.posteriors.DeterministicHead",
+    "implicit": "zoo.distributions.posteriors.ImplicitHead",
+}
+
+
+class Family(NamedTuple):
+    """Networks: their module, and the sides of the square images that they are for, in pixels."""
+
+    module: str
+    sides: tuple[int, ...]
+
+
+# The first that is for images of a size is the default there.
+NETWORKS = {
+    "color_mnist": Family("zoo.networks.color_mnist", (28,)),
+    "dcgan": Family("zoo.networks.dcgan", (32, 64, 128)),
+}
+
+
+class Source(NamedTuple):
+    """Images: what loads them, and their shape (H, W, C); None where that is a setting."""
+
+    loader: str
+    image_shape: tuple[int, int, int] | None
+
+
+DATASETS = {
+    "color_mnist_mini": Source("zoo.data.color_mnist.load_mini", (28, 28, 3)),
+    "color_mnist": Source("zoo.data.color_mnist.load", (28, 28, 3)),
+    "cifar10": Source("zoo.data.cifar10.load", (32, 32, 3)),
+    "celeb_a": Source("zoo.data.celeb_a.load", (64, 64, 3)),
+    "folder": Source("zoo.data.folder.load", None),
+}
+
+
+def look_up(kind: str, name: str, entries: Mapping[str, str]) -> Any:
+    """The part of that name.
+
+    Args:
+        kind: what it is called in errors.
+        name: its key in `entries`.
+        entries: one of the tables above, or several joined.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in entries:
+        raise UsageError(f"{kind}={name!r} is not known: expected one of {', '.join(entries)}")
+    return follow(entries[name])
+
+
+def follow(path: str) -> Any:
+    """What a dotted path names in its module."""
+    module, attribute = path.rsplit(".", 1)
+    return getattr(importlib.import_module(module), attribute)

@@ -1,0 +1,1 @@
+"""What every SavedModel of the zoo promises: its files, its graph, its signatures."""

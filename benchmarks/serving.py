@@ -15,7 +15,7 @@ from zoo.config import RunConfig
 from zoo.data import load_dataset
 from zoo.models import build_model
 from zoo.run import Run
-from zoo.signatures import signature_functions
+from zoo.saved_model.signatures import signature_functions
 
 ROWS = {1: (20, 41), 64: (1, 41)}  # calls per repeat and repeats, by batch size
 LOADS = 3

@@ -15,9 +15,11 @@ from export.versions import new_version
 from export.warmup import write_warmup
 from zoo.errors import UsageError, reason
 from zoo.files import atomic_folder, write_json
+from zoo.formats import FORMAT_VERSION
 from zoo.run import Run, versions
+from zoo.saved_model.contract import PORTABLE, require
 from zoo.saved_model.manifest import write_manifest
-from zoo.signatures import PORTABLE, portable_functions, require, signature_functions
+from zoo.saved_model.signatures import portable_functions, signature_functions
 
 DEFAULT_SIGNATURE = "decode"  # every model has it: one input, deterministic
 
@@ -28,6 +30,7 @@ def model_card(
     """What a user of the SavedModel should know, as JSON."""
     bundle = {"folder": FOLDER, "formats": list(formats), "functions": _describe_all(portable)}
     return {
+        "format_version": FORMAT_VERSION,
         "model": run.config.model.model,
         "bound_status": run.model.bound_status,
         "likelihood": run.model.config.likelihood,

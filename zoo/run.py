@@ -35,14 +35,16 @@ from zoo.files import (
     user_path,
     write_json,
 )
+from zoo.formats import FORMAT_VERSION, current_config
 from zoo.partial import remove_partial
+from zoo.records import read_evaluation
 
 _FOLDERS = ("", "checkpoints", "images", "evaluation")  # where files of a run are written
 _PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "tensorflow-datasets", "numpy")
 
 
 def versions() -> dict[str, str]:
-    """Versions of the zoo and of the packages that a number hangs on."""
+    """Versions of the zoo and of the packages that a number depends on."""
     found = {}
     for name in ("distribution-matching-zoo", *_PACKAGES):
         with contextlib.suppress(metadata.PackageNotFoundError):
@@ -78,6 +80,7 @@ class Run:
             raise UsageError(f"{path} is not a run folder: it has no config.json")
         content = read_json(file)
         try:
+            content = current_config(content, file)
             config = RunConfig.from_json(content)
             fingerprint, shape = content["data_fingerprint"], content["image_shape"]
         except (KeyError, TypeError, AttributeError) as error:
@@ -146,6 +149,7 @@ class Run:
         write_json(
             self.path / "config.json",
             {
+                "format_version": FORMAT_VERSION,
                 **self.config.to_json(),
                 "image_shape": list(self.image_shape),
                 "data_fingerprint": self.data_fingerprint,
@@ -268,51 +272,6 @@ def folder_lock(folder: Path) -> Iterator[None]:
         except OSError:
             raise UsageError(f"{folder} is in use by another process") from None
         yield
-
-
-def read_evaluation(file: Path) -> dict[str, list[dict[str, Any]]]:
-    """The `records` and `pictures` of an `evaluation.json`; none where there is no file.
-
-    Raises:
-        UsageError: it is no such file.
-    """
-    content = read_json(file) if os.path.exists(file) else {"records": []}
-    if not isinstance(content, dict) or not isinstance(content.get("records"), list):
-        raise UsageError(f"{file} is not an evaluation: expected an object with `records`")
-    evaluation = {"records": content["records"], "pictures": content.get("pictures", [])}
-    for kind, fields in (("records", _RECORD), ("pictures", _PICTURE)):
-        entries = evaluation[kind]
-        bad = [e for e in entries if not _has(e, fields)] if isinstance(entries, list) else [kind]
-        if bad:
-            raise UsageError(
-                f"{file} is damaged: among its {kind} is {str(bad[0])[:80]}, which no evaluation "
-                "writes; remove the file, and evaluate again"
-            )
-    return evaluation
-
-
-# What an evaluation writes, as far as it is read again.
-_RECORD = {
-    "metric": str,
-    "value": (int, float),
-    "standard_error": (int, float, type(None)),
-    "n": int,
-    "split": (str, type(None)),
-    "step": (int, type(None)),
-    "definition": str,
-}
-_PICTURE = {"file": str, "caption": str}
-
-
-def _has(entry: Any, fields: dict[str, Any]) -> bool:
-    """Whether a JSON value is an object with these fields, and tells what was asked for."""
-    return (
-        isinstance(entry, dict)
-        and all(name in entry and isinstance(entry[name], kinds) for name, kinds in fields.items())
-        and isinstance(entry.get("asked"), dict)
-        and isinstance(entry["asked"].get("metric"), str)
-        and isinstance(entry.get("warnings", []), list)
-    )
 
 
 def _is_metrics(line: Any) -> bool:

@@ -12,12 +12,13 @@ from zoo.errors import UsageError
 from zoo.evaluation.latent.active_units import ActiveUnitsMetric
 from zoo.evaluation.latent.aggregate_posterior import log_aggregate_posterior
 from zoo.evaluation.latent.low_posterior import LowPosterior
-from zoo.evaluation.protocol import Picture, Record
+from zoo.evaluation.protocol import Picture
 from zoo.evaluation.samples import neighbours
 from zoo.evaluation.samples.ms_ssim_diversity import MsSsimDiversity
 from zoo.evaluation.samples.neighbours import nearest_neighbours
 from zoo.evaluation.samples.reconstruction import Reconstruction
 from zoo.evaluation.subject.subject import Subject
+from zoo.records import Record
 
 DATA = dataset()
 

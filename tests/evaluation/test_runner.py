@@ -11,9 +11,10 @@ from zoo.config import EvaluationConfig
 from zoo.data.images import ImageDataset, Split
 from zoo.errors import UsageError
 from zoo.evaluation.likelihood.elbo import Elbo
-from zoo.evaluation.protocol import Metric, Picture, Record
+from zoo.evaluation.protocol import Metric, Picture
 from zoo.evaluation.runner import evaluate
 from zoo.evaluation.subject.subject import Subject
+from zoo.records import Record
 
 SIZES = {"train": 9, "validation": 5, "test": 6}
 
@@ -221,7 +222,7 @@ def test_a_setting_that_a_metric_does_not_use_does_not_replace(dataset, tmp_path
 
 
 def test_a_file_that_is_no_evaluation_is_refused(tmp_path):
-    from zoo.run import read_evaluation
+    from zoo.records import read_evaluation
 
     file = tmp_path / "evaluation.json"
     for content in ('["elbo"]', '{"value": 1}', "{"):

@@ -20,7 +20,7 @@ import zoo  # noqa: E402
 from tests.models.variants import tiny_model  # noqa: E402
 from zoo.models import model_class  # noqa: E402
 from zoo.registry import MODELS  # noqa: E402
-from zoo.signatures import signature_functions  # noqa: E402
+from zoo.saved_model.signatures import signature_functions  # noqa: E402
 
 inputs = dict(np.load(sys.argv[1]))
 for name in MODELS:  # what Keras needs to know before it can read its files

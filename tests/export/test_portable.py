@@ -13,7 +13,7 @@ from tests.export.runs import INPUTS, make_run
 from tests.models.variants import tiny_model
 from zoo.errors import UsageError
 from zoo.noise import row_noise
-from zoo.signatures import portable_functions, signature_functions
+from zoo.saved_model.signatures import portable_functions, signature_functions
 
 VAE = {"model": "vae"}
 

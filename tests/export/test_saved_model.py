@@ -17,7 +17,7 @@ from tests.export.runs import GUARDS, INPUTS, ROWS, STEPS, make_run, trained_run
 from tests.models.variants import VARIANTS, variant_id
 from zoo.errors import UsageError
 from zoo.evaluation.subject.subject import Subject
-from zoo.signatures import signature_functions
+from zoo.saved_model.signatures import signature_functions
 from zoo.state import OPTIMIZER
 
 pytestmark = pytest.mark.xdist_group("exports of all models")

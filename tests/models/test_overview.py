@@ -6,7 +6,7 @@ from tests.models.variants import VARIANTS, tiny_model
 from zoo.models import model_class
 from zoo.models.overview import overview
 from zoo.registry import MODELS
-from zoo.signatures import signature_functions
+from zoo.saved_model.signatures import signature_functions
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,4 +1,4 @@
-"""What a metric yields: numbers with all that is needed to read them."""
+"""What a metric is, and what it yields beside its records."""
 
 from __future__ import annotations
 
@@ -9,36 +9,11 @@ from typing import Any
 import numpy as np
 
 from zoo.config import EvaluationConfig
+from zoo.data.images import ImageDataset
+from zoo.evaluation.statistics import standard_error
 from zoo.evaluation.subject.subject import Subject
 from zoo.options import Option
-
-
-@dataclasses.dataclass(frozen=True)
-class Record:
-    """One number.
-
-    Attributes:
-        metric: its name.
-        value: the number.
-        standard_error: of `value`; None where it is not estimated.
-        n: examples or samples that it was measured on.
-        split: of the data; None where no data take part.
-        definition: what the number is, with its unit.
-        details: what else is needed to read it.
-        classifier: the one whose classes or features the number depends on; None where there is
-            none.
-        warnings: why it says less than it seems to, a short sentence each.
-    """
-
-    metric: str
-    value: float
-    standard_error: float | None
-    n: int
-    split: str | None
-    definition: str
-    details: dict[str, Any] = dataclasses.field(default_factory=dict)
-    classifier: str | None = None
-    warnings: tuple[str, ...] = ()
+from zoo.records import Record
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +35,7 @@ class Metric:
     """One metric.
 
     Attributes:
-        name: as in `zoo.evaluation.runner.METRICS`.
+        name: as in `zoo.registry.METRICS`.
         needs: the signatures that it calls.
         options: its own settings, fields of `EvaluationConfig` by these declarations.
         uses: the shared fields of `EvaluationConfig` that its numbers depend on; a change of
@@ -81,12 +56,12 @@ class Metric:
         names = (*self.uses, *(option.name for option in self.options))
         return {name: getattr(settings, name) for name in names}
 
-    def check(self, subject: Subject, dataset: Any, settings: EvaluationConfig) -> None:
+    def check(self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig) -> None:
         """Raises `UsageError`, naming what is missing, where the metric does not apply."""
         subject.require(*self.needs)
 
     def measure(
-        self, subject: Subject, dataset: Any, settings: EvaluationConfig
+        self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig
     ) -> Iterator[Record | Picture]:
         """Measures `subject` on `dataset`. Where real data have a score of their own, it comes
         first, from the same code, under the metric's name with `_data` behind it."""
@@ -110,5 +85,5 @@ def mean_record(
 ) -> Record:
     """The mean of per-example `values [N]` with its standard error."""
     n = len(values)
-    error = float(values.std(ddof=1) / n**0.5) if n > 1 else None
+    error = standard_error(values) if n > 1 else None
     return Record(metric, float(values.mean()), error, n, split, definition, details)

@@ -7,17 +7,18 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from zoo.config import EvaluationConfig
+from zoo.data.images import ImageDataset
 from zoo.errors import UsageError
-from zoo.evaluation.protocol import Metric, Picture, Record
+from zoo.evaluation.protocol import Metric, Picture
 from zoo.evaluation.subject.subject import Subject
-from zoo.files import locked, user_path, write_json
+from zoo.files import user_path
 from zoo.partial import remove
 from zoo.pictures import save_picture
+from zoo.records import Entry, Record, merge_into, read_evaluation
 from zoo.registry import METRICS, look_up
-from zoo.run import read_evaluation, versions
+from zoo.run import versions
 
 
 def make_metric(name: str) -> Metric:
@@ -27,12 +28,12 @@ def make_metric(name: str) -> Metric:
 
 def evaluate(
     subject: Subject,
-    dataset: Any,
+    dataset: ImageDataset,
     names: Sequence[str],
     settings: EvaluationConfig,
     output: Path,
     progress: Callable[[str], None] = lambda line: None,
-) -> list[dict[str, Any]]:
+) -> list[Entry]:
     """Measures `subject` and merges the records into the JSON file `output`.
 
     A metric that the file already has for the same weights, data and settings is not measured
@@ -42,7 +43,7 @@ def evaluate(
 
     Args:
         subject: what is measured.
-        dataset: an `ImageDataset`.
+        dataset: the images.
         names: metrics, or `["all"]` for all that apply.
         settings: how.
         output: the file.
@@ -93,14 +94,8 @@ def evaluate(
     return wanted
 
 
-def _keep(
-    output: Path, key: dict[str, Any], items: Sequence[Record | Picture]
-) -> list[dict[str, Any]]:
-    """Merges what was measured into the file as it is now, and returns the records.
-
-    They take the place of what was asked of other weights of the same subject; answers to all other
-    questions stay.
-    """
+def _keep(output: Path, key: Entry, items: Sequence[Record | Picture]) -> list[Entry]:
+    """Merges what was measured into the file, and returns the records."""
     number = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:8]
     records, pictures = [], []
     for item in items:
@@ -110,16 +105,11 @@ def _keep(
             name = file.relative_to(output.parent).as_posix()
             pictures.append({"file": name, "caption": item.caption, **key})
         else:
-            content = {**dataclasses.asdict(item), "warnings": list(item.warnings)}
-            records.append({**content, "versions": versions(), **key})
-    with locked(output):
-        evaluation = read_evaluation(output)
-        for kind, new in (("records", records), ("pictures", pictures)):
-            evaluation[kind] = [r for r in evaluation[kind] if not _superseded(r, key)] + new
-        write_json(output, evaluation)
-    shown = {output.parent / picture["file"] for picture in evaluation["pictures"]}
+            records.append({**item.to_json(), "versions": versions(), **key})
+    evaluation = merge_into(output, key, records, pictures)
+    kept = {output.parent / picture["file"] for picture in evaluation["pictures"]}
     for file in output.with_suffix("").glob(f"{key['asked']['metric']}-*.png"):
-        if file not in shown:
+        if file not in kept:
             remove(file)
     return records
 
@@ -134,14 +124,3 @@ def _check_finite(name: str, items: Sequence[Record | Picture]) -> None:
                 f"{name}: {record.metric} is {record.value} +- {record.standard_error}, or a "
                 "detail of it is not finite: nothing of it is kept"
             ) from None
-
-
-def _superseded(record: dict[str, Any], key: dict[str, Any]) -> bool:
-    """Whether a record of the file answers what was asked, of the same subject and data."""
-    # Before revisions and fingerprints of weights there was one answer of a metric in a file.
-    if "weights" not in record:
-        return record["asked"]["metric"] == key["asked"]["metric"]
-    asked = {**record["asked"], "revision": key["asked"]["revision"]}
-    return asked == key["asked"] and all(
-        record.get(name) == key[name] for name in ("subject", "dataset", "data_fingerprint")
-    )

@@ -31,8 +31,7 @@ class Matching:
         latent: how q(z) or q(z|x) is matched to the prior.
         decoder: "explicit" where p(x|z) has a density, else "implicit".
         posterior: "explicit", "implicit", "either" or "none".
-        bound_status: "exact" (closed-form KL), "estimate" (unbiased Monte Carlo KL),
-            "ratio_estimate" (a classifier stands for a divergence: not a bound) or "not_available".
+        bound_status: one of `zoo.saved_model.contract.BOUND_STATUSES`.
     """
 
     visible: str

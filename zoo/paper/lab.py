@@ -9,10 +9,11 @@ from typing import Any
 
 import zoo
 from zoo.config import EvaluationConfig
-from zoo.evaluation.protocol import Picture, Record
+from zoo.evaluation.protocol import Picture
 from zoo.evaluation.runner import evaluate, make_metric
 from zoo.evaluation.subject.subject import Subject
 from zoo.paper.scales import Scale
+from zoo.records import Record
 from zoo.run import Run
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from zoo.errors import UsageError
 from zoo.files import read_json, write_json
+from zoo.formats import FORMAT_VERSION, check_format
 
 NAME = "assets.extra/manifest.json"  # where TF Serving reads nothing but what it knows
 
@@ -18,7 +19,7 @@ def write_manifest(folder: Path) -> None:
     """Lists all files below `folder` as they are, the manifest apart."""
     files = {f.relative_to(folder).as_posix(): f for f in folder.rglob("*") if f.is_file()}
     hashes = {name: _sha256(files[name]) for name in sorted(files) if name != NAME}
-    write_json(folder / NAME, {"format_version": 1, "sha256": hashes})
+    write_json(folder / NAME, {"format_version": FORMAT_VERSION, "sha256": hashes})
 
 
 def check_manifest(folder: Path) -> bool:
@@ -34,6 +35,7 @@ def check_manifest(folder: Path) -> bool:
     hashes = content.get("sha256") if isinstance(content, dict) else None
     if not isinstance(hashes, dict) or not all(isinstance(h, str) for h in hashes.values()):
         raise UsageError(f"{file} is not a manifest: expected `sha256` by file")
+    check_format(content, file)
     root = folder.resolve()
     for name, expected in hashes.items():
         listed = folder / name

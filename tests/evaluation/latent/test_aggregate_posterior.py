@@ -11,9 +11,9 @@ from zoo.data.images import ImageDataset, Split
 from zoo.errors import UsageError
 from zoo.evaluation.latent.aggregate_posterior import draw_aggregate
 from zoo.evaluation.latent.marginal_kl import MarginalKLMetric, marginal_kl
-from zoo.evaluation.protocol import Record
 from zoo.evaluation.subject.encodings import Encodings, encode_dataset
 from zoo.evaluation.subject.subject import Subject
+from zoo.records import Record
 
 TRAIN, VALIDATION = 7, 3
 

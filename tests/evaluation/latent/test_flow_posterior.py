@@ -11,9 +11,9 @@ from zoo.data.images import ImageDataset, Split
 from zoo.errors import UsageError
 from zoo.evaluation.latent.aggregate_posterior import draw_aggregate, draw_through_flow, flow_kl
 from zoo.evaluation.latent.marginal_kl import MarginalKLMetric
-from zoo.evaluation.protocol import Record
 from zoo.evaluation.subject.encodings import encode_dataset, images_at
 from zoo.evaluation.subject.subject import Subject
+from zoo.records import Record
 
 SIZES = {"train": 9, "validation": 4, "test": 3}
 FLOW = {"model": "vae", "posterior": "real_nvp"}

@@ -12,9 +12,10 @@ from zoo.evaluation.latent.density_model_kl import DensityModelKLMetric
 from zoo.evaluation.latent.density_model_kl import density_model_kl as density_model
 from zoo.evaluation.latent.density_ratio_kl import DensityRatioKLMetric
 from zoo.evaluation.latent.marginal_kl import MarginalKLMetric
-from zoo.evaluation.protocol import Picture, Record
+from zoo.evaluation.protocol import Picture
 from zoo.evaluation.subject.subject import Subject
 from zoo.pictures import save_picture
+from zoo.records import Record
 
 BOUNDS = ["average_kl", "marginal_kl_floor", "log_n"]
 SETTINGS = EvaluationConfig("test", num_samples=600, seed=3, train_steps=3)

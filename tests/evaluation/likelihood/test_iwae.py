@@ -12,7 +12,7 @@ from zoo.errors import UsageError
 from zoo.evaluation.likelihood.iwae import Iwae, iwae_bound, log_weights
 from zoo.evaluation.subject.subject import Subject
 from zoo.noise import row_noise, row_seeds
-from zoo.signatures import signature_functions
+from zoo.saved_model.signatures import signature_functions
 
 DATA = dataset()
 IMAGES = DATA.split("test").images[:20]

@@ -12,13 +12,14 @@ import tensorflow as tf
 from zoo.config import EvaluationConfig
 from zoo.data.images import ImageDataset, Split
 from zoo.errors import UsageError
-from zoo.evaluation.protocol import Picture, Record
+from zoo.evaluation.protocol import Picture
 from zoo.evaluation.runner import evaluate, make_metric
 from zoo.evaluation.samples import features as classified
 from zoo.evaluation.samples.feature_extractors import ImageClassifier
 from zoo.evaluation.samples.kid import kernel_distance
 from zoo.evaluation.samples.precision_recall import precision_recall
 from zoo.evaluation.subject.subject import Subject
+from zoo.records import Record
 
 SIZES = {"train": 300, "validation": 120, "test": 200}
 NAMES = ["inception_score", "fid", "kid", "precision_recall"]

@@ -7,7 +7,7 @@ import tensorflow as tf
 from zoo.config import EvaluationConfig
 from zoo.data.images import ImageDataset, Split
 from zoo.errors import UsageError
-from zoo.evaluation.protocol import Picture, Record
+from zoo.evaluation.protocol import Picture
 from zoo.evaluation.samples.wasserstein_critic import (
     CRITICS,
     Critic,
@@ -19,6 +19,7 @@ from zoo.evaluation.samples.wasserstein_critic import (
 from zoo.evaluation.subject.subject import Subject
 from zoo.losses import gradient_penalty
 from zoo.noise import row_noise, row_seeds
+from zoo.records import Record
 
 SHAPE = (28, 28, 1)
 

@@ -10,9 +10,10 @@ import numpy as np
 
 from zoo.config import EvaluationConfig
 from zoo.errors import UsageError
-from zoo.evaluation.protocol import Metric, Picture, Record
+from zoo.evaluation.protocol import Metric, Picture
 from zoo.evaluation.subject.subject import Subject
 from zoo.figures import panels
+from zoo.records import Record
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +58,7 @@ class ActiveUnitsMetric(Metric):
     uses = ("split", "num_samples")
 
     def check(self, subject: Subject, dataset: Any, settings: EvaluationConfig) -> None:
-        """See the base; a variance takes two images."""
+        """As every metric's; a variance takes two images."""
         super().check(subject, dataset, settings)
         if settings.count(2, len(dataset.split(settings.split))) < 2:
             raise UsageError(f"active_units of one {settings.split} image: expected at least 2")

@@ -40,9 +40,11 @@ from zoo.evaluation.latent.learned_kl import (
     reference_lines,
 )
 from zoo.evaluation.latent.marginal_kl import DEFAULT_SAMPLES, MarginalKL
-from zoo.evaluation.protocol import Picture, Record, short
+from zoo.evaluation.protocol import Picture, short
+from zoo.evaluation.statistics import standard_error
 from zoo.evaluation.subject.subject import Subject
 from zoo.figures import panels
+from zoo.records import Record
 
 FIT_SAMPLES = 20_000  # that EM sees, chosen: at 1,000 components 500 MB at work
 HELD_OUT_SAMPLES = 5_000  # that choose between mixtures, chosen
@@ -172,8 +174,7 @@ def density_model_kl(
         m = len(log_ratio)
         if m < 2 or not np.isfinite(log_ratio).all():
             raise UsageError(f"{name}: {m} samples: expected at least 2, and log r finite on all")
-        error = float(log_ratio.std(ddof=1) / math.sqrt(m))
-        results[name] = DensityModelKL(float(log_ratio.mean()), error, m)
+        results[name] = DensityModelKL(float(log_ratio.mean()), standard_error(log_ratio), m)
     return results
 
 

@@ -36,12 +36,13 @@ from zoo.evaluation.latent.learned_kl import (
     reference_lines,
 )
 from zoo.evaluation.latent.marginal_kl import DEFAULT_SAMPLES, MarginalKL
-from zoo.evaluation.protocol import Picture, Record, short
+from zoo.evaluation.protocol import Picture, short
 from zoo.evaluation.subject.subject import Subject
 from zoo.figures import panels
 from zoo.losses import as_fake, as_real, gradient_penalty
 from zoo.networks.critics import CodeCritic
 from zoo.noise import step_noise
+from zoo.records import Record
 
 CURVE_POINTS = 20  # chosen
 CURVE_SAMPLES = 2_000  # of each side, for a point of the curve; chosen

@@ -15,9 +15,10 @@ from zoo.config import EvaluationConfig
 from zoo.data.images import ImageDataset
 from zoo.errors import UsageError
 from zoo.evaluation.latent.marginal_kl import DEFAULT_SAMPLES, MarginalKL, marginal_kl_records
-from zoo.evaluation.protocol import Metric, Record
+from zoo.evaluation.protocol import Metric
 from zoo.evaluation.subject.encodings import SPLITS
 from zoo.evaluation.subject.subject import Subject
+from zoo.records import Record
 
 SPLIT = "+".join(SPLITS)  # of the records
 VALUE_COLOR = "tab:blue"  # of the estimates in figures
@@ -31,7 +32,7 @@ class LearnedKLMetric(Metric):
     uses = ("num_samples", "seed", "train_steps")
 
     def check(self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig) -> None:
-        """See the base; the training and validation examples have to be at hand."""
+        """As every metric's; the training and validation examples have to be at hand."""
         super().check(subject, dataset, settings)
         for split in SPLITS:
             dataset.split(split)

@@ -13,7 +13,7 @@ from zoo.errors import UsageError
 from zoo.evaluation.gaussians import check_matrix, log_normal
 from zoo.evaluation.latent.aggregate_posterior import log_aggregate
 from zoo.evaluation.likelihood.elbo import BOUNDS
-from zoo.evaluation.protocol import Metric, Picture, Record, mean_record
+from zoo.evaluation.protocol import Metric, Picture, mean_record
 from zoo.evaluation.samples.neighbours import nearest_neighbours
 from zoo.evaluation.subject.encodings import SPLITS, check_encodings, encode_dataset
 from zoo.evaluation.subject.subject import Subject
@@ -21,6 +21,7 @@ from zoo.figures import histogram, panels, show_pixels
 from zoo.options import Option
 from zoo.pictures import grid
 from zoo.pixels import as_floats
+from zoo.records import Record
 
 PRIOR_SAMPLES = 100_000  # K, chosen
 LOWEST = 1000  # m of the records and histograms, chosen
@@ -80,7 +81,7 @@ class LowPosterior(Metric):
     )
 
     def check(self, subject: Subject, dataset: Any, settings: EvaluationConfig) -> None:
-        """See the base; q(z) has to have a density."""
+        """As every metric's; q(z) has to have a density."""
         super().check(subject, dataset, settings)
         check_encodings(subject, dataset)
         dataset.split(settings.split)

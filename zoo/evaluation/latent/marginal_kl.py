@@ -34,10 +34,12 @@ from zoo.evaluation.latent.aggregate_posterior import (
     flow_kl,
     log_aggregate_posterior,
 )
-from zoo.evaluation.protocol import Metric, Picture, Record
+from zoo.evaluation.protocol import Metric, Picture
+from zoo.evaluation.statistics import standard_error
 from zoo.evaluation.subject.encodings import SPLITS, Encodings, check_encodings, encode_dataset
 from zoo.evaluation.subject.subject import Subject
 from zoo.figures import panels
+from zoo.records import Record
 
 DEFAULT_SAMPLES = 10_000  # chosen; the paper's number is lost
 
@@ -126,8 +128,8 @@ def marginal_kl_stream(
     if len(log_ratio) < 2 or not np.isfinite(log_ratio).all():
         raise UsageError(f"{len(log_ratio)} samples of q(z): expected at least 2, and all finite")
     value, average_kl, log_n = float(log_ratio.mean()), float(kl.mean()), math.log(n)
-    error = float(log_ratio.std(ddof=1) / math.sqrt(len(log_ratio)))
-    average_error = float(kl.std(ddof=1) / math.sqrt(n)) if n > 1 else None
+    error = standard_error(log_ratio)
+    average_error = standard_error(kl) if n > 1 else None
     return MarginalKL(
         value=value,
         standard_error=error,
@@ -175,7 +177,7 @@ class MarginalKLMetric(Metric):
     uses = ("num_samples", "seed")
 
     def check(self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig) -> None:
-        """See the base; the posterior has to be a Gaussian, or one carried through a flow."""
+        """As every metric's; the posterior has to be a Gaussian, or one carried through a flow."""
         super().check(subject, dataset, settings)
         check_encodings(subject, dataset)
         if settings.count(DEFAULT_SAMPLES) < 2:

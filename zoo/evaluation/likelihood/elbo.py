@@ -12,9 +12,10 @@ from tqdm import tqdm
 from zoo.config import EvaluationConfig
 from zoo.distributions.likelihoods import bits_per_dim
 from zoo.errors import UsageError
-from zoo.evaluation.protocol import Metric, Picture, Record, mean_record
+from zoo.evaluation.protocol import Metric, Picture, mean_record
 from zoo.evaluation.subject.subject import Subject
 from zoo.figures import histogram, panels
+from zoo.records import Record
 from zoo.registry import LIKELIHOODS, follow
 
 BOUNDS = ("elbo", "elbo_ratio_estimate")  # of which the signature gives one
@@ -50,7 +51,7 @@ class Elbo(Metric):
     uses = ("split", "num_samples", "seed")
 
     def check(self, subject: Subject, dataset: Any, settings: EvaluationConfig) -> None:
-        """See the base."""
+        """As every metric's."""
         super().check(subject, dataset, settings)
         dataset.split(settings.split)
         if not any(subject.gives("elbo", bound) for bound in BOUNDS):

@@ -25,9 +25,10 @@ from zoo.config import EvaluationConfig
 from zoo.errors import UsageError
 from zoo.evaluation.gaussians import gaussian_kl, log_normal
 from zoo.evaluation.likelihood.elbo import bits_record
-from zoo.evaluation.protocol import Metric, Record, mean_record
+from zoo.evaluation.protocol import Metric, mean_record
 from zoo.evaluation.subject.subject import Subject
 from zoo.options import Option
+from zoo.records import Record
 
 DEFAULT_DRAWS = 50  # chosen
 PROBED = 8  # images that tell how the KL is made, chosen
@@ -102,7 +103,7 @@ class Iwae(Metric):
     options = (Option("draws", None, "Draws of z per image; 50 by default.", kind="int", above=0),)
 
     def check(self, subject: Subject, dataset: Any, settings: EvaluationConfig) -> None:
-        """See the base; a classifier's estimate is no bound and has no weights."""
+        """As every metric's; a classifier's estimate is no bound and has no weights."""
         super().check(subject, dataset, settings)
         has_closed_form(subject, dataset.split(settings.split).images[:PROBED], settings.seed)
 

@@ -12,10 +12,11 @@ from tqdm import tqdm
 
 from zoo.config import SPLITS, EvaluationConfig
 from zoo.errors import UsageError
-from zoo.evaluation.protocol import Metric, Record
+from zoo.evaluation.protocol import Metric
 from zoo.evaluation.samples.feature_extractors import ImageClassifier, load_classifier
 from zoo.evaluation.subject.subject import Subject
 from zoo.pixels import as_floats
+from zoo.records import Record
 
 DEFAULT_SAMPLES = 50_000  # paper.md section 9 [R, H]; fewer where the split has fewer
 _BATCH = 100  # of the classifier; chosen

@@ -10,9 +10,10 @@ import numpy as np
 
 from zoo.config import EvaluationConfig
 from zoo.errors import UsageError
-from zoo.evaluation.protocol import Record, few
+from zoo.evaluation.protocol import few
 from zoo.evaluation.samples.features import ClassifierMetric
 from zoo.evaluation.subject.subject import Subject
+from zoo.records import Record
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,9 +13,11 @@ from scipy.special import rel_entr
 
 from zoo.config import EvaluationConfig
 from zoo.errors import UsageError
-from zoo.evaluation.protocol import Picture, Record, few
+from zoo.evaluation.protocol import Picture, few
 from zoo.evaluation.samples.features import ClassifierMetric
+from zoo.evaluation.statistics import standard_error
 from zoo.evaluation.subject.subject import Subject
+from zoo.records import Record
 
 SPLITS = 10  # [F]
 SHOWN = 20  # classes of the picture, chosen
@@ -87,10 +89,10 @@ def inception_score(
     spread = np.square(probabilities[:, seen] - marginal[seen]) / marginal[seen]
     return InceptionScore(
         corrected=whole * (1 + float(spread.sum(axis=1).mean()) / (2 * n)),
-        corrected_standard_error=float(whole * divergence.std(ddof=1) / math.sqrt(n)),
+        corrected_standard_error=whole * standard_error(divergence),
         value=float(np.mean(scores)),
         standard_deviation=float(np.std(scores)),
-        standard_error=float(np.std(scores, ddof=1) / math.sqrt(splits)),
+        standard_error=standard_error(scores),
         splits=splits,
         n=n,
     )

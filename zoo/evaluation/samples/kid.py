@@ -11,10 +11,11 @@ import numpy as np
 
 from zoo.config import EvaluationConfig
 from zoo.errors import UsageError
-from zoo.evaluation.protocol import Record
 from zoo.evaluation.samples.features import ClassifierMetric
 from zoo.evaluation.samples.fid import checked_features
+from zoo.evaluation.statistics import standard_error
 from zoo.evaluation.subject.subject import Subject
+from zoo.records import Record
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +69,7 @@ def kernel_distance(
     values = [_squared_mmd(a, b) for a, b in zip(*parts, strict=True)]
     return KernelDistance(
         value=float(np.mean(values)),
-        standard_error=float(np.std(values, ddof=1) / math.sqrt(blocks)) if blocks > 1 else None,
+        standard_error=standard_error(values) if blocks > 1 else None,
         blocks=blocks,
         n_real=len(real),
         n_generated=len(generated),

@@ -11,7 +11,6 @@ anything smaller.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -21,9 +20,11 @@ import tensorflow as tf
 from zoo.config import EvaluationConfig
 from zoo.data.images import ImageDataset
 from zoo.errors import UsageError
-from zoo.evaluation.protocol import Metric, Record
+from zoo.evaluation.protocol import Metric
+from zoo.evaluation.statistics import standard_error
 from zoo.evaluation.subject.subject import Subject
 from zoo.pixels import as_floats, check_images, check_pair
+from zoo.records import Record
 
 _EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003 [F]
 _WINDOW, _DEVIATION = 11, 1.5
@@ -91,7 +92,7 @@ def ms_ssim_diversity(images: np.ndarray, batch_size: int = 64) -> Diversity:
     values = [1 - float(_mean_over_pairs(tf.constant(part))) for part in parts]
     return Diversity(
         value=float(np.mean(values)),
-        standard_error=float(np.std(values, ddof=1) / math.sqrt(batches)) if batches > 1 else None,
+        standard_error=standard_error(values) if batches > 1 else None,
         batches=batches,
         n=batches * batch_size,
     )
@@ -183,7 +184,7 @@ class MsSsimDiversity(Metric):
     uses = ("split", "num_samples", "seed")
 
     def check(self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig) -> None:
-        """See the base; it takes whole batches of images of at least 16 pixels."""
+        """As every metric's; it takes whole batches of images of at least 16 pixels."""
         super().check(subject, dataset, settings)
         available = len(dataset.split(settings.split))
         if settings.count(BATCH_SIZE, available) < BATCH_SIZE:

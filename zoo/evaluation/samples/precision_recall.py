@@ -12,10 +12,11 @@ from sklearn.cluster import MiniBatchKMeans
 
 from zoo.config import EvaluationConfig
 from zoo.errors import UsageError
-from zoo.evaluation.protocol import Picture, Record, few
+from zoo.evaluation.protocol import Picture, few
 from zoo.evaluation.samples.features import ClassifierMetric
 from zoo.evaluation.samples.fid import checked_features
 from zoo.evaluation.subject.subject import Subject
+from zoo.records import Record
 
 NEIGHBOURS = 3  # [R]
 CLUSTERS = 20  # [F]

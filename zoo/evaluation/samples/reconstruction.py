@@ -11,10 +11,11 @@ from tqdm import tqdm
 
 from zoo.config import EvaluationConfig
 from zoo.errors import UsageError
-from zoo.evaluation.protocol import Metric, Picture, Record, mean_record
+from zoo.evaluation.protocol import Metric, Picture, mean_record
 from zoo.evaluation.subject.subject import Subject
 from zoo.pictures import side_by_side
 from zoo.pixels import as_floats, check_pair
+from zoo.records import Record
 
 SHOWN = 32  # chosen
 SSIM_WINDOW = 11
@@ -90,7 +91,7 @@ class Reconstruction(Metric):
     uses = ("split", "num_samples")
 
     def check(self, subject: Subject, dataset: Any, settings: EvaluationConfig) -> None:
-        """See the base; SSIM has a window that has to fit into the images."""
+        """As every metric's; SSIM has a window that has to fit into the images."""
         super().check(subject, dataset, settings)
         dataset.split(settings.split)
         if min(dataset.image_shape[:2]) < SSIM_WINDOW:

@@ -26,13 +26,14 @@ from tqdm import tqdm
 from zoo import networks
 from zoo.config import EvaluationConfig
 from zoo.errors import UsageError
-from zoo.evaluation.protocol import Metric, Picture, Record, few, short
+from zoo.evaluation.protocol import Metric, Picture, few, short
 from zoo.evaluation.subject.subject import Subject
 from zoo.figures import panels
 from zoo.losses import gradient_penalty
 from zoo.networks.critics import ImageCritic
 from zoo.noise import row_noise, row_seeds
 from zoo.pixels import as_floats
+from zoo.records import Record
 
 CRITICS = 3  # chosen: the fewest whose spread says anything
 DEFAULT_STEPS = 2_000  # of each, chosen, for a CPU; where there is an accelerator 50,000 [C]
@@ -155,7 +156,7 @@ class WassersteinCritic(Metric):
     revision = 2
 
     def check(self, subject: Subject, dataset: Any, settings: EvaluationConfig) -> None:
-        """See the base; it needs all three splits and networks for the images."""
+        """As every metric's; it needs all three splits and networks for the images."""
         super().check(subject, dataset, settings)
         for split in ("train", "validation", "test"):
             dataset.split(split)

@@ -15,13 +15,12 @@ import numpy as np
 import tensorflow as tf
 
 from zoo.errors import UsageError
-from zoo.evaluation.subject.saved_model import open_saved_model
 from zoo.noise import row_seeds
 from zoo.pixels import as_floats
 from zoo.run import Run
-from zoo.signatures import require, signature_functions
-
-SIGNATURES = ("decode", "encode", "sample_posterior", "sample", "elbo", "to_base")
+from zoo.saved_model.contract import SIGNATURES, require
+from zoo.saved_model.reader import open_saved_model
+from zoo.saved_model.signatures import signature_functions
 
 
 class Subject:
@@ -30,7 +29,7 @@ class Subject:
     Args:
         name: how errors and records call it.
         functions: the signatures, called with named NumPy arrays.
-        bound_status: see `zoo.models.inference.Matching`.
+        bound_status: one of `zoo.saved_model.contract.BOUND_STATUSES`.
         weights: fingerprint that tells this state of the model from all others.
         step: of the checkpoint; None where it is unknown.
         cache: file for the encodings of the data; None for none.

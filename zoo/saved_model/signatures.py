@@ -7,7 +7,7 @@ result never depends on the other rows: randomness comes from one seed per row.
 
 from __future__ import annotations
 
-import functools
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,28 +15,17 @@ import tensorflow as tf
 
 from zoo.errors import UsageError
 from zoo.noise import GivenNoise, row_noise
+from zoo.saved_model.contract import PORTABLE, SIGNATURES
 
 Tensors = dict[str, tf.Tensor]
-
-WHY_NOT = {
-    "encode": "it has no encoder",
-    "sample_posterior": "it has no posterior",
-    "elbo": "it has no trackable bound",
-    "to_base": "it has no flow, or one that depends on the image (flow_context)",
-}
-
-# What stands for a signature where the runtime has no generator of random numbers of ours.
-PORTABLE = {"decode": "decode", "encode": "encode", "elbo": "elbo_noise"}
 
 
 def signature_functions(model: Any) -> dict[str, Callable[..., Tensors]]:
     """The `tf.function`s of the signatures that `model` can honour, by name, float32 in and out.
 
-    `decode(z [N, D])`, `encode(images [N, H, W, C])`, `sample_posterior(images, seed [N])`,
-    `sample(seed)`, `elbo(images, seed)` and `to_base(z)`; images in [0, 1], seeds int32, nats per
-    example. Equal seeds give `elbo` the draw of z that `sample_posterior` gives. A batch that is
-    empty or of the wrong shape, and values out of range, fail with a clear message in every runtime
-    that executes the graph.
+    Inputs and outputs are those of `zoo.saved_model.contract`. Equal seeds give `elbo` the draw of
+    z that `sample_posterior` gives. A batch that is empty or of the wrong shape, and values out of
+    range, fail with a clear message in every runtime that executes the graph.
 
     Raises:
         UsageError: it is no generative model.
@@ -46,27 +35,13 @@ def signature_functions(model: Any) -> dict[str, Callable[..., Tensors]]:
             f"a {model.name} makes no images and has no signatures: expected a run of a generative "
             "model; zoo-evaluate takes a classifier as --classifier"
         )
-    images, z = _images(model), _codes(model)
-    seed = tf.TensorSpec([None], tf.int32, name="seed")
-
-    def sample_posterior(images: tf.Tensor, seed: tf.Tensor) -> Tensors:
-        return model.sample_posterior(images, row_noise(seed))
-
-    def sample(seed: tf.Tensor) -> Tensors:
-        return model.sample(row_noise(seed))
-
-    def elbo(images: tf.Tensor, seed: tf.Tensor) -> Tensors:
-        return model.elbo(images, row_noise(seed))
-
-    every = {
-        "decode": (model.decode, [z]),
-        "encode": (model.encode, [images]),
-        "sample_posterior": (sample_posterior, [images, seed]),
-        "sample": (sample, [seed]),
-        "elbo": (elbo, [images, seed]),
-        "to_base": (model.to_base, [z]),
-    }
-    return {name: _function(*every[name], guarded=True) for name in model.available_signatures}
+    functions = {}
+    for name in model.available_signatures:
+        inputs = SIGNATURES[name].inputs
+        method = getattr(model, name)
+        function = _seeded(method) if inputs[-1] == "seed" else method
+        functions[name] = _function(function, _specs(model, *inputs), guarded=True)
+    return functions
 
 
 def portable_functions(model: Any) -> dict[str, Callable[..., Tensors]]:
@@ -77,7 +52,6 @@ def portable_functions(model: Any) -> dict[str, Callable[..., Tensors]]:
     columns draw z from q(z|x), the rest serve a model's own estimate of its KL; a model whose ELBO
     takes no noise has no such input. Nothing is guarded: these runtimes have no assertions.
     """
-    images, z = _images(model), _codes(model)
 
     def elbo_noise(images: tf.Tensor, noise: tf.Tensor) -> Tensors:
         return model.elbo(images, GivenNoise(noise), portable=True)
@@ -85,31 +59,30 @@ def portable_functions(model: Any) -> dict[str, Callable[..., Tensors]]:
     def elbo_without_noise(images: tf.Tensor) -> Tensors:
         return elbo_noise(images, tf.zeros([tf.shape(images)[0], 0]))
 
-    every = {"decode": (model.decode, [z]), "encode": (model.encode, [images])}
+    images = _specs(model, "images")
+    every = {"decode": (model.decode, _specs(model, "z")), "encode": (model.encode, images)}
     if "elbo" in model.available_signatures:
         columns = _noise_columns(model)
         noise = tf.TensorSpec([None, columns], tf.float32, name="noise")
-        with_noise, without = (elbo_noise, [images, noise]), (elbo_without_noise, [images])
+        with_noise, without = (elbo_noise, [*images, noise]), (elbo_without_noise, images)
         every["elbo_noise"] = with_noise if columns else without
     names = [PORTABLE[name] for name in model.available_signatures if name in PORTABLE]
     return {name: _function(*every[name]) for name in names}
 
 
-def require(available: Any, needed: str, what: str) -> None:
-    """Raises `UsageError`, saying why, where the signature `needed` is not `available`."""
-    if needed not in available:
-        raise UsageError(
-            f"{what} has no signature {needed!r}: {WHY_NOT.get(needed, 'it was not exported')}; "
-            f"it has {', '.join(available)}"
-        )
+def _specs(model: Any, *names: str) -> list[tf.TensorSpec]:
+    """Of inputs of the contract."""
+    rows = {"images": model.image_shape, "z": (model.latent_size,), "seed": ()}
+    dtypes = {"seed": tf.int32}
+    return [
+        tf.TensorSpec([None, *rows[name]], dtypes.get(name, tf.float32), name=name)
+        for name in names
+    ]
 
 
-def _images(model: Any) -> tf.TensorSpec:
-    return tf.TensorSpec([None, *model.image_shape], tf.float32, name="images")
-
-
-def _codes(model: Any) -> tf.TensorSpec:
-    return tf.TensorSpec([None, model.latent_size], tf.float32, name="z")
+def _seeded(method: Callable[..., Tensors]) -> Callable[..., Tensors]:
+    """A method that takes noise as a function that takes a seed per row."""
+    return lambda *inputs: method(*inputs[:-1], row_noise(inputs[-1]))
 
 
 def _noise_columns(model: Any) -> int:
@@ -122,7 +95,7 @@ def _noise_columns(model: Any) -> int:
         asked.append(noise.columns)
 
     values = tf.TensorSpec([None, None], tf.float32)
-    tf.function(trace).get_concrete_function(_images(model), values)
+    tf.function(trace).get_concrete_function(*_specs(model, "images"), values)
     return asked[-1]
 
 
@@ -131,14 +104,15 @@ def _function(
 ) -> Callable[..., Tensors]:
     """`function` as a `tf.function` of these inputs, with float32 outputs."""
 
-    # The wrapped function's own parameter names become the names of the inputs.
-    @functools.wraps(function)
     def wrapped(*inputs: tf.Tensor) -> Tensors:
         named = {spec.name: (value, spec) for spec, value in zip(specs, inputs, strict=True)}
         with tf.control_dependencies(_guards(named) if guarded else []):
             outputs = function(*map(tf.identity, inputs))
         return {name: tf.cast(value, tf.float32) for name, value in outputs.items()}
 
+    # The parameters' names become the names of the inputs.
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    wrapped.__signature__ = inspect.Signature([inspect.Parameter(s.name, kind) for s in specs])
     return tf.function(wrapped, input_signature=specs)
 
 
@@ -157,7 +131,7 @@ def _guards(inputs: Mapping[str, tuple[tf.Tensor, tf.TensorSpec]]) -> list[tf.Op
         finite = tf.reduce_all(tf.math.is_finite(inputs["z"][0]))
         guards.append(_assert(finite, "z must be finite"))
     if {"images", "seed"} <= set(inputs):
-        # One seed would broadcast, and make every row's result hang on the others'.
+        # One seed would broadcast, and make every row's result depend on the others'.
         rows = [tf.shape(_opaque(inputs[name][0]))[0] for name in ("images", "seed")]
         guards.append(_assert(tf.equal(*rows), "images and seed must have as many rows:", *rows))
     return guards

@@ -11,18 +11,10 @@ import tensorflow as tf
 
 from zoo.errors import UsageError, reason
 from zoo.files import read_json, usable_path
+from zoo.formats import check_format
+from zoo.saved_model.contract import BOUND_STATUSES, RANKS, SIGNATURES, Signature
 from zoo.saved_model.graph import refuse_reaching_out
 from zoo.saved_model.manifest import check_manifest
-
-# Inputs with their number of dimensions, and the outputs that are read.
-CONTRACT = {
-    "decode": ({"z": 2}, {"images"}),
-    "encode": ({"images": 4}, {"z"}),
-    "sample_posterior": ({"images": 4, "seed": 1}, {"z"}),
-    "sample": ({"seed": 1}, {"images", "z"}),
-    "elbo": ({"images": 4, "seed": 1}, {"log_likelihood", "kl"}),
-}
-BOUNDS = ("exact", "estimate", "ratio_estimate", "not_available")
 
 
 def open_saved_model(
@@ -52,19 +44,21 @@ def open_saved_model(
     functions.pop("serving_default", None)
     for name, function in functions.items():
         function.keep_alive = loaded  # the signatures hold their variables weakly
-        if name in CONTRACT:
-            _check(f"{folder}: its signature {name!r}", function, *CONTRACT[name])
+        if name in SIGNATURES:
+            _check(f"{folder}: its signature {name!r}", function, SIGNATURES[name])
     return functions, _read_card(folder / "assets" / "model_card.json")
 
 
-def _check(what: str, function: Any, inputs: Mapping[str, int], outputs: set[str]) -> None:
+def _check(what: str, function: Any, signature: Signature) -> None:
     positional, named = function.structured_input_signature
     taken = {s.name: s.shape.rank for s in (*positional, *named.values())}
-    if taken != inputs:
-        raise UsageError(f"{what} takes {_listed(taken)}; expected {_listed(inputs)}")
+    expected = {name: RANKS[name] for name in signature.inputs}
+    if taken != expected:
+        raise UsageError(f"{what} takes {_listed(taken)}; expected {_listed(expected)}")
     given = function.structured_outputs
-    if not outputs <= set(given):
-        raise UsageError(f"{what} gives {', '.join(given)}; expected {', '.join(sorted(outputs))}")
+    if not set(signature.outputs) <= set(given):
+        wanted = ", ".join(sorted(signature.outputs))
+        raise UsageError(f"{what} gives {', '.join(given)}; expected {wanted}")
 
 
 def _listed(inputs: Mapping[str, int | None]) -> str:
@@ -77,10 +71,10 @@ def _read_card(file: Path) -> dict[str, Any]:
     card = read_json(file)
     if not isinstance(card, dict):
         raise UsageError(f"{file} is not a model card: expected an object")
-    if card.get("bound_status", BOUNDS[0]) not in BOUNDS:
-        raise UsageError(
-            f"{file}: bound_status={card['bound_status']!r}: expected one of {', '.join(BOUNDS)}"
-        )
+    check_format(card, file)
+    if card.get("bound_status", BOUND_STATUSES[0]) not in BOUND_STATUSES:
+        known = ", ".join(BOUND_STATUSES)
+        raise UsageError(f"{file}: bound_status={card['bound_status']!r}: expected one of {known}")
     if type(card.get("step")) not in (int, type(None)):
         raise UsageError(f"{file}: step={card['step']!r}: expected a whole number")
     return card

@@ -1,0 +1,47 @@
+"""The version of what the zoo writes, and what older versions lack.
+
+`config.json`, `evaluation.json`, model cards and manifests carry `format_version`. Format 1, of
+before they did, is still read: its checkpoints by `zoo.format_1`, its settings here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from zoo.errors import UsageError
+from zoo.networks import family_name
+from zoo.registry import MODELS
+
+FORMAT_VERSION = 2
+
+
+def check_format(content: dict[str, Any], file: Path) -> int:
+    """The format of a JSON object that the zoo wrote.
+
+    Raises:
+        UsageError: it is that of a newer zoo, or no number.
+    """
+    version = content.get("format_version", 1)
+    if type(version) is not int or version < 1:
+        raise UsageError(f"{file}: format_version={version!r}: expected a whole number from 1")
+    if version > FORMAT_VERSION:
+        raise UsageError(
+            f"{file} is of format {version}, which a newer zoo wrote: this one reads up to "
+            f"{FORMAT_VERSION}"
+        )
+    return version
+
+
+def current_config(content: dict[str, Any], file: Path) -> dict[str, Any]:
+    """The content of a `config.json` as this version would have written it.
+
+    Raises:
+        UsageError: it is of a newer version, or no network fits its images.
+    """
+    if check_format(content, file) > 1:
+        return content
+    model, shape = dict(content["model"]), content["image_shape"]
+    if model.get("model") in MODELS and isinstance(shape, list) and len(shape) == 3:
+        model.setdefault("network", family_name(tuple(shape)))
+    return {**content, "model": model}

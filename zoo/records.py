@@ -1,0 +1,137 @@
+"""The records of an evaluation, and the file that keeps them."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from zoo.errors import UsageError
+from zoo.files import locked, read_json, write_json
+from zoo.formats import FORMAT_VERSION, check_format
+
+Entry = dict[str, Any]  # of the file: a record or a picture, with what was asked
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """One number.
+
+    Attributes:
+        metric: its name.
+        value: the number.
+        standard_error: of `value`; None where it is not estimated.
+        n: examples or samples that it was measured on.
+        split: of the data; None where no data take part.
+        definition: what the number is, with its unit.
+        details: what else is needed to read it.
+        classifier: the feature extractor whose classes or features the number depends on; None
+            where there is none.
+        warnings: why it says less than it seems to, a short sentence each.
+    """
+
+    metric: str
+    value: float
+    standard_error: float | None
+    n: int
+    split: str | None
+    definition: str
+    details: dict[str, Any] = dataclasses.field(default_factory=dict)
+    classifier: str | None = None
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> Entry:
+        """What stands in the file."""
+        return {**dataclasses.asdict(self), "warnings": list(self.warnings)}
+
+
+def shown(entry: Entry, digits: int = 6) -> str:
+    """The value of a record with its standard error, as 1.5 ± 0.25."""
+    error = entry["standard_error"]
+    return f"{entry['value']:.{digits}g}" + ("" if error is None else f" ± {error:.3g}")
+
+
+# ---- The file ----------------------------------------------------------------------------------
+
+_JSON_TYPES: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "float": (int, float),
+    "None": (type(None),),
+}
+# What every entry has had from the first.
+_PICTURE = {"file": (str,), "caption": (str,)}
+_RECORD = {
+    field.name: sum((_JSON_TYPES[kind] for kind in str(field.type).split(" | ")), ())
+    for field in dataclasses.fields(Record)
+    if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+}
+
+
+def read_evaluation(file: Path) -> dict[str, list[Entry]]:
+    """The `records` and `pictures` of an `evaluation.json`; none where there is no file.
+
+    Raises:
+        UsageError: it is no such file, or one of a newer version.
+    """
+    content = read_json(file) if os.path.exists(file) else {"records": []}
+    if not isinstance(content, dict) or not isinstance(content.get("records"), list):
+        raise UsageError(f"{file} is not an evaluation: expected an object with `records`")
+    check_format(content, file)
+    evaluation = {"records": content["records"], "pictures": content.get("pictures", [])}
+    for kind, fields in (("records", _RECORD), ("pictures", _PICTURE)):
+        entries = evaluation[kind]
+        bad = [e for e in entries if not _has(e, fields)] if isinstance(entries, list) else [kind]
+        if bad:
+            raise UsageError(
+                f"{file} is damaged: among its {kind} is {str(bad[0])[:80]}, which no evaluation "
+                "writes; remove the file, and evaluate again"
+            )
+    return evaluation
+
+
+def merge_into(
+    file: Path, key: Entry, records: Sequence[Entry], pictures: Sequence[Entry]
+) -> dict[str, list[Entry]]:
+    """Puts entries into the file as it is now, and returns all that it has then.
+
+    They take the place of what was asked of other weights of the same subject; answers to all other
+    questions stay. Several processes may do so at once.
+
+    Args:
+        file: the `evaluation.json`.
+        key: what was asked, of what and on which data; each new entry holds it.
+        records: new ones.
+        pictures: new ones.
+    """
+    with locked(file):
+        evaluation = read_evaluation(file)
+        for kind, new in (("records", records), ("pictures", pictures)):
+            kept = [entry for entry in evaluation[kind] if not _superseded(entry, key)]
+            evaluation[kind] = [*kept, *new]
+        write_json(file, {"format_version": FORMAT_VERSION, **evaluation})
+    return evaluation
+
+
+def _has(entry: Any, fields: Mapping[str, tuple[type, ...]]) -> bool:
+    """Whether a JSON value is an object with these fields, and tells what was asked for."""
+    return (
+        isinstance(entry, dict)
+        and all(name in entry and isinstance(entry[name], kinds) for name, kinds in fields.items())
+        and isinstance(entry.get("asked"), dict)
+        and isinstance(entry["asked"].get("metric"), str)
+        and isinstance(entry.get("warnings", []), list)
+    )
+
+
+def _superseded(entry: Entry, key: Entry) -> bool:
+    """Whether an entry of the file answers what was asked, of the same subject and data."""
+    # Before revisions and fingerprints of weights there was one answer of a metric in a file.
+    if "weights" not in entry:
+        return entry["asked"]["metric"] == key["asked"]["metric"]
+    asked = {**entry["asked"], "revision": key["asked"]["revision"]}
+    return asked == key["asked"] and all(
+        entry.get(name) == key[name] for name in ("subject", "dataset", "data_fingerprint")
+    )

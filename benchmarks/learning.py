@@ -117,7 +117,7 @@ distributions apart by their codes alone, and the decoder learns little about im
 
 def row(name: str, run: Run) -> tuple[str, ...]:
     """One row of the table."""
-    lines = run.metrics()
+    lines = run.history()
     rate = statistics.median(line["steps_per_second"] for line in lines)
     last = {k: v for k, v in lines[-1].items() if k not in ("step", "steps_per_second")}
     losses = {k.removesuffix("_loss"): v for k, v in last.items() if k.endswith("_loss")}

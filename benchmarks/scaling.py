@@ -20,7 +20,7 @@ COLUMNS = ("workers", "gradients", "batch norm", "flags", "step", "efficiency", 
 
 @dataclasses.dataclass(frozen=True)
 class Assumptions:
-    """What the tables hang on.
+    """What the tables depend on.
 
     Attributes:
         compute: seconds of one worker's forward and backward pass over its share of the batch.

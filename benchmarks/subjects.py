@@ -17,7 +17,7 @@ BATCH_SIZE = 64
 
 
 def images(spec: Specification, batch_size: int = BATCH_SIZE) -> np.ndarray:
-    """One batch `[N, H, W, 3]` in [0, 1]: the time of a step does not hang on what is in it."""
+    """One batch `[N, H, W, 3]` in [0, 1]: the time of a step does not depend on what is in it."""
     return np.random.default_rng(0).random((batch_size, spec.side, spec.side, 3), np.float32)
 
 

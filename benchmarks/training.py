@@ -53,4 +53,4 @@ def seconds_of_a_step(model: str, steps: int, **settings: Any) -> float:
             checkpoint_every=steps,
             **settings,
         )
-        return statistics.mean(1 / line["steps_per_second"] for line in run.metrics()[1:])
+        return statistics.mean(1 / line["steps_per_second"] for line in run.history()[1:])

@@ -30,6 +30,7 @@ def define(values: flags.FlagValues) -> None:
         output="JSON file of the records; evaluation.json of the run folder by default.",
     )
     program.define_settings(values, DataConfig, EvaluationConfig)
+    flags.DEFINE_alias("classifier", "feature_extractor", flag_values=values)
     flags.DEFINE_list("metrics", ["all"], "Metrics, or all that apply.", flag_values=values)
 
 

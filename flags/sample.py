@@ -30,7 +30,7 @@ def define(values: flags.FlagValues) -> None:
         "output",
         output="A .png, for a grid, or a .npz with `images` uint8 and `z`.",
     )
-    flags.DEFINE_integer("seed", 0, "Seed; sample i hangs on (seed, i) alone.", flag_values=values)
+    flags.DEFINE_integer("seed", 0, "Sample i depends on (seed, i) alone.", flag_values=values)
 
 
 def main(values: flags.FlagValues) -> None:

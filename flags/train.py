@@ -55,7 +55,7 @@ def main(values: flags.FlagValues) -> int | None:
             f"stopped at step {training.last_step} of {steps}; the same command goes on from there"
         )
     else:
-        last = training.run.metrics()[-1]
+        last = training.run.history()[-1]
         figures = ", ".join(f"{k} {v:.6g}" for k, v in last.items() if k != "step")
         print(f"trained {values.run_dir} to step {steps}: {figures}")
     return None

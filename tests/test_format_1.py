@@ -33,7 +33,7 @@ def test_a_run_measures_what_it_measured_then(folder):
 def test_a_run_goes_on(folder):
     run = zoo.train(folder, **{**zoo.load_run(folder).config.flat(), "steps": 9})
     assert int(run.model.step.numpy()) == 9
-    assert [line["step"] for line in run.metrics()] == [3, 6, 9]
+    assert [line["step"] for line in run.history()] == [3, 6, 9]
 
 
 def write(model, folder):

@@ -165,7 +165,7 @@ class EvaluationConfig(Checked):
         None, "Samples or examples to use; each metric's own number by default.", above=0
     )
     seed: int = setting(0, "Seed of the evaluation's noise.", at_least=0)
-    classifier: str | None = setting(
+    feature_extractor: str | None = setting(
         None,
         "For metrics of classes and features: a run folder of --model=classifier, or a file of "
         "ImageNet Inception v3 weights (.h5).",

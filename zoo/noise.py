@@ -3,8 +3,8 @@
 Models ask for noise by purpose and shape and get `[N, *shape]`. One generator, Threefry, serves
 training, evaluation and the exported signatures. Each row has a key of its own:
 
-- in training it hangs on (run seed, step, row of the *global* batch), so that one run gets the same
-  numbers on any number of replicas, after any resume, and with or without XLA;
+- in training it depends on (run seed, step, row of the *global* batch), so that one run gets the
+  same numbers on any number of replicas, after any resume, and with or without XLA;
 - elsewhere on the seed of the row alone, so that one row's result does not depend on its
 neighbours.
 
@@ -121,7 +121,7 @@ def step_noise(seed: int, step: tf.Tensor | int, rows: tf.Tensor | int) -> Noise
 
 
 def row_noise(seeds: tf.Tensor | np.ndarray) -> Noise:
-    """Noise of which each row hangs on its own seed, int32 `[N]`; equal seeds, equal rows."""
+    """Noise of which each row depends on its own seed, int32 `[N]`; equal seeds, equal rows."""
     word = _as_word(seeds)
     return Noise((word, tf.zeros_like(word)))
 

@@ -27,7 +27,7 @@ class Record:
         split: of the data; None where no data take part.
         definition: what the number is, with its unit.
         details: what else is needed to read it.
-        classifier: the feature extractor whose classes or features the number depends on; None
+        feature_extractor: the one whose classes or features the number depends on; None
             where there is none.
         warnings: why it says less than it seems to, a short sentence each.
     """
@@ -39,7 +39,7 @@ class Record:
     split: str | None
     definition: str
     details: dict[str, Any] = dataclasses.field(default_factory=dict)
-    classifier: str | None = None
+    feature_extractor: str | None = None
     warnings: tuple[str, ...] = ()
 
     def to_json(self) -> Entry:
@@ -79,7 +79,7 @@ def read_evaluation(file: Path) -> dict[str, list[Entry]]:
     content = read_json(file) if os.path.exists(file) else {"records": []}
     if not isinstance(content, dict) or not isinstance(content.get("records"), list):
         raise UsageError(f"{file} is not an evaluation: expected an object with `records`")
-    check_format(content, file)
+    format_version = check_format(content, file)
     evaluation = {"records": content["records"], "pictures": content.get("pictures", [])}
     for kind, fields in (("records", _RECORD), ("pictures", _PICTURE)):
         entries = evaluation[kind]
@@ -89,6 +89,8 @@ def read_evaluation(file: Path) -> dict[str, list[Entry]]:
                 f"{file} is damaged: among its {kind} is {str(bad[0])[:80]}, which no evaluation "
                 "writes; remove the file, and evaluate again"
             )
+    if format_version == 1:
+        _rename_classifier(evaluation)
     return evaluation
 
 
@@ -113,6 +115,14 @@ def merge_into(
             evaluation[kind] = [*kept, *new]
         write_json(file, {"format_version": FORMAT_VERSION, **evaluation})
     return evaluation
+
+
+def _rename_classifier(evaluation: dict[str, list[Entry]]) -> None:
+    """In format 1 a feature extractor was called so."""
+    for entry in (*evaluation["records"], *evaluation["pictures"]):
+        for fields in (entry, entry["asked"]):
+            if "classifier" in fields:
+                fields["feature_extractor"] = fields.pop("classifier")
 
 
 def _has(entry: Any, fields: Mapping[str, tuple[type, ...]]) -> bool:

@@ -41,7 +41,7 @@ def write_report(run: Run) -> Path:
     """Writes `report.html` of a run and returns its path."""
     config = run.config
     evaluation = run.evaluation()
-    lines = run.metrics()
+    lines = run.history()
     steps = lines[-1]["step"] if lines else 0
     body = [
         f"<h1>{_text(config.model.model)} on {_text(config.data.dataset)}</h1>",
@@ -70,7 +70,7 @@ def write_overview(folder: str | Path) -> Path:
     for file in sorted(folder.rglob("config.json")):
         try:
             run = Run.open(file.parent)
-            found.append((run, run.metrics(), run.evaluation()["records"]))
+            found.append((run, run.history(), run.evaluation()["records"]))
         except (UsageError, OSError) as error:
             logging.warning("left out of the overview: %s", error)
             left_out.append((file.parent.relative_to(folder), error))

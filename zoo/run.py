@@ -212,7 +212,7 @@ class Run:
         """One JSON object per log step."""
         return self.path / "metrics.jsonl"
 
-    def metrics(self) -> list[dict[str, Any]]:
+    def history(self) -> list[dict[str, Any]]:
         """The lines of `metrics.jsonl`, one per step; a last line cut short by a kill is left out.
 
         Raises:
@@ -237,7 +237,7 @@ class Run:
 
     def forget_metrics_after(self, step: int) -> None:
         """Drops the lines of steps that a resume will do again."""
-        kept = [line for line in self.metrics() if line["step"] <= step]
+        kept = [line for line in self.history() if line["step"] <= step]
         with atomic_file(self.metrics_file) as temporary:
             temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
 
@@ -283,7 +283,7 @@ def _is_metrics(line: Any) -> bool:
 
 
 def load_run(run_dir: str | Path) -> Run:
-    """The run at `run_dir`, with `.model`, `.dataset`, `.config` and `.metrics()`.
+    """The run at `run_dir`, with `.model`, `.dataset`, `.config` and `.history()`.
 
     Raises:
         UsageError: it is no run folder.

@@ -66,7 +66,7 @@ def state(folder):
     run = zoo.load_run(folder)
     assert int(run.model.step.numpy()) == STEPS
     weights = [v.numpy() for p in run.model.players for v in getattr(run.model, p).weights]
-    lines = [{k: v for k, v in line.items() if k != "steps_per_second"} for line in run.metrics()]
+    lines = [{k: v for k, v in line.items() if k != "steps_per_second"} for line in run.history()]
     pictures = {f.name: f.read_bytes() for f in (folder / "images").iterdir()}
     return weights, lines, pictures
 

@@ -33,7 +33,7 @@ PLACES = [
     *("new", "run", "deep/er/run", "a b", "a\nb", "日本", "é", "", ".", "-", "--", ".hidden", "*"),
     *("a[b]", "a\udcffb", "x" * 300, "file", "file/run", "folder", "/proc/none", "/dev/null"),
 ]
-PATHS = ("run_dir", "data_dir", "output", "runs", "saved_model", "runs_dir", "classifier")
+PATHS = ("run_dir", "data_dir", "output", "runs", "saved_model", "runs_dir", "feature_extractor")
 LETTERS = st.characters(exclude_characters="/~\0", exclude_categories=[])
 
 GOOD = {

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 
 PATHS = {
     "train": {"run_dir", "data_dir"},
-    "evaluate": {"run_dir", "saved_model", "output", "data_dir", "classifier"},
+    "evaluate": {"run_dir", "saved_model", "output", "data_dir", "feature_extractor"},
     "sample": {"run_dir", "saved_model", "output"},
     "export": {"run_dir", "output"},
     "serve": {"model"},
@@ -113,7 +113,7 @@ def test_home_at_the_doors_of_python(trained, tmp_path, monkeypatch):
     assert run.path == tmp_path / "runs" / "r" == Run.open("~/runs/r").path
     assert Sweep.open("~/runs").path == tmp_path / "runs"
     again = zoo.train("~/runs/r", **run.config.flat())
-    assert again.path == run.path and len(again.metrics()) == 2
+    assert again.path == run.path and len(again.history()) == 2
     from export.saved_model import export_saved_model
 
     assert export_saved_model(run, "~/served", "tiny") == tmp_path / "served" / "tiny" / "1"

@@ -57,7 +57,7 @@ def check_result(name, place):
     """What a program has written is whole, and nothing that was printed is in it."""
     if name == "train":
         run = zoo.load_run(place / "new")
-        assert int(run.model.step.numpy()) == 2 and [m["step"] for m in run.metrics()] == [2]
+        assert int(run.model.step.numpy()) == 2 and [m["step"] for m in run.history()] == [2]
         assert run.config.data.data_dir == str(place / "photos")
         assert sum(map(len, run.dataset.splits.values())) == 12
     elif name == "evaluate":

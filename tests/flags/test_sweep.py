@@ -244,7 +244,7 @@ def test_a_crash_leaves_the_others_and_the_same_command_goes_on(tmp_path, capfd)
     assert f"failed: {names[0]}: " in out
     assert states(tmp_path) == dict(zip(names, ("failed", "finished", "finished"), strict=True))
     for entry, run in Sweep.open(tmp_path).runs():
-        logged = [line["step"] for line in run.metrics()]
+        logged = [line["step"] for line in run.history()]
         assert max(steps(run.path)) == max(reached) + 2 == logged[-1]
         assert logged == sorted(set(logged))
         assert run.config.training.learning_rate["encoder"] == entry.settings["learning_rate"]

@@ -44,7 +44,7 @@ def test_a_run_that_was_stopped_is_not_measured_but_gone_on_with(lab, preempted)
     with pytest.raises(Stopped, match="stopped while training vae,seed=0"):
         lab.train("vae", DATASET, seed=0)
     run = lab.train("vae", DATASET, seed=0)
-    assert [line["step"] for line in run.metrics()] == [1, 2, 3, 4]
+    assert [line["step"] for line in run.history()] == [1, 2, 3, 4]
 
 
 def test_the_program_ends_well_after_a_stop(tmp_path, preempted, monkeypatch, capsys):

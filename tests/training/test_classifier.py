@@ -34,7 +34,7 @@ def straight(tmp_path_factory):
 
 
 def test_a_run_folder(straight):
-    lines = zoo.load_run(straight.path).metrics()
+    lines = zoo.load_run(straight.path).history()
     assert [line["step"] for line in lines] == [2, 4]
     names = {"network_loss", "cross_entropy", "accuracy", "validation_error", "test_error"}
     for line in lines:

@@ -31,8 +31,8 @@ def test_a_run_folder(tmp_path):
     training = train(tiny(), tmp_path / "run")
     assert (training.first_step, training.last_step) == (0, 6)
     run = zoo.load_run(tmp_path / "run")
-    assert [line["step"] for line in run.metrics()] == [2, 4, 6]
-    assert {"elbo", "kl", "encoder_loss", "steps_per_second"} <= run.metrics()[0].keys()
+    assert [line["step"] for line in run.history()] == [2, 4, 6]
+    assert {"elbo", "kl", "encoder_loss", "steps_per_second"} <= run.history()[0].keys()
     assert run.checkpoints.steps() == [4, 6]
     assert int(run.model.step.numpy()) == 6
     names = {f.name for f in (run.path / "images").iterdir()}
@@ -58,7 +58,7 @@ def test_longer_run_goes_on_to_the_same_weights(tmp_path):
     assert resumed.first_step == 5
     for one, other in zip(weights(straight), weights(resumed.run), strict=True):
         np.testing.assert_array_equal(one, other)
-    assert [line["step"] for line in resumed.run.metrics()] == [2, 4, 5, 6, 8, 9]
+    assert [line["step"] for line in resumed.run.history()] == [2, 4, 5, 6, 8, 9]
 
 
 def test_one_device_and_two_can_take_turns(tmp_path):
@@ -152,7 +152,7 @@ def test_refused_before_any_work(tmp_path, settings, message):
 def test_single_device_settings_train_the_same(tmp_path, settings):
     plain = train(tiny(), tmp_path / "plain").run
     other = train(tiny(**settings), tmp_path / "other").run
-    assert [line["step"] for line in other.metrics()] == [2, 4, 6]
+    assert [line["step"] for line in other.history()] == [2, 4, 6]
     for a, b in zip(weights(plain), weights(other), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
 
@@ -189,7 +189,7 @@ def test_evaluation_on_the_training_images_agrees_with_the_log(tmp_path, posteri
     assert {float(state[name]) for name in rates} == {np.float32(2e-3)}
     np.savez(file, **state | rates)
     run = train(tiny(**settings, steps=500), tmp_path).run
-    logged = run.metrics()[-1]
+    logged = run.history()[-1]
     for record in list(Elbo().measure(Subject.of_run(run), run.dataset, EvaluationConfig("train")))[
         :3
     ]:

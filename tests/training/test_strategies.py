@@ -76,7 +76,7 @@ def assert_same_training(folder, expected):
             rounding = 1e-6 * max(np.abs(v).max() for v in group) + 1e-7
             tolerance = 1e-4 * np.abs(values).max() + rounding
         np.testing.assert_allclose(other[name], values, rtol=0, atol=tolerance, err_msg=name)
-    lines, others = load_run(expected).metrics(), load_run(folder).metrics()
+    lines, others = load_run(expected).history(), load_run(folder).history()
     assert [line["step"] for line in others] == list(range(1, STEPS + 1))
     for name in lines[0].keys() - {"steps_per_second"}:
         assert others[0][name] == pytest.approx(lines[0][name], rel=1e-4, abs=1e-5), name
@@ -109,8 +109,8 @@ def test_settings_of_one_device_together(model, one_device, tmp_path):
     together = {"dtype_policy": "mixed_bfloat16", "jit_compile": True, "steps_per_execution": 2}
     chosen = {**settings(model), **together, "steps": 2, "log_every": 2, "checkpoint_every": 2}
     train(RunConfig.create(**chosen, strategy="one_device"), tmp_path)
-    (line,) = load_run(tmp_path).metrics()
-    plain = load_run(one_device(model)).metrics()[:2]
+    (line,) = load_run(tmp_path).history()
+    plain = load_run(one_device(model)).history()[:2]
     for name in line.keys() - {"step", "steps_per_second"}:
         expected = np.mean([other[name] for other in plain])
         assert line[name] == pytest.approx(expected, rel=0.05, abs=0.05), name

@@ -41,7 +41,7 @@ class MaskedDense(keras.layers.Layer):
 
 
 class MADE(keras.layers.Layer):
-    """Codes `[N, D]` -> shift and log-scale `[N, D]`, of which entry i hangs on z_<i alone.
+    """Codes `[N, D]` -> shift and log-scale `[N, D]`, of which entry i depends on z_<i alone.
 
     Two hidden ReLU layers. A unit of degree m sees inputs 1..m and is seen by outputs above m. The
     log-scale is `5 tanh(./5)`; the last layer starts at zero.

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from zoo.config import ModelConfig, RunConfig
+from zoo.data.images import ImageDataset
 from zoo.errors import UsageError
 from zoo.registry import INSTRUMENTS, MODELS, look_up
 
@@ -15,7 +16,7 @@ def model_class(name: str) -> Any:
     return look_up("model", name, MODELS | INSTRUMENTS)
 
 
-def resolve(config: RunConfig, dataset: Any) -> RunConfig:
+def resolve(config: RunConfig, dataset: ImageDataset) -> RunConfig:
     """`config` with all that the model has a default for filled in: its options, a rate per player.
 
     Raises:

@@ -18,6 +18,7 @@ import keras
 import tensorflow as tf
 
 from zoo.config import ALL_PLAYERS, ModelConfig
+from zoo.data.images import ImageDataset
 from zoo.errors import UsageError, reason
 from zoo.models.door import OUT_OF_RANGE, take_batches
 from zoo.models.settings import keras_settings
@@ -93,7 +94,7 @@ class PlayerModel(keras.Model):
         return dataclasses.replace(config, **filled)
 
     @classmethod
-    def resolve_for(cls, config: ModelConfig, dataset: Any) -> ModelConfig:
+    def resolve_for(cls, config: ModelConfig, dataset: ImageDataset) -> ModelConfig:
         """`resolve` for the images, and where they matter the classes, of an `ImageDataset`."""
         return cls.resolve(config, dataset.image_shape)
 

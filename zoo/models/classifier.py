@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from zoo.config import ModelConfig
+from zoo.data.images import ImageDataset
 from zoo.errors import UsageError
 from zoo.models.base import Batch, Losses, PlayerModel
 from zoo.networks.vgg import VGG
@@ -39,14 +39,18 @@ class Classifier(PlayerModel):
     terms = ("cross_entropy", "accuracy")
     options = (
         Option("classes", 10, "Number of classes; those of the data set by default.", at_least=2),
-        Option("mirror", False, "Mirror training images at random, which digits do not bear."),
+        Option(
+            "mirror",
+            False,
+            "Flip each training image left-right with probability 1/2, which spoils digits.",
+        ),
         Option("halving_steps", 250, "Steps in which the learning rate halves.", above=0),
     )
     learning_rates = {"network": 0.05}  # chosen
     needs_labels = True
 
     @classmethod
-    def resolve_for(cls, config: ModelConfig, dataset: Any) -> ModelConfig:
+    def resolve_for(cls, config: ModelConfig, dataset: ImageDataset) -> ModelConfig:
         """See `PlayerModel`.
 
         Raises:
@@ -111,5 +115,5 @@ def shifted(images: tf.Tensor, most: int, noise: Noise) -> tf.Tensor:
 
 
 def mirrored(images: tf.Tensor, noise: Noise) -> tf.Tensor:
-    """Every other image, by chance, with left and right exchanged."""
+    """Images, each flipped left-right with probability 1/2."""
     return tf.where(noise.uniform("mirror", (1, 1, 1)) < 0.5, images[:, :, ::-1], images)

@@ -35,7 +35,7 @@ def bounds(lab: Lab) -> Outcome:
         for axis, (model, (label, follow)) in zip(axes, FOLLOWED.items(), strict=True):
             lines = {}
             for seed in lab.scale.seeds:
-                logged = lab.train(model, dataset, seed=seed).metrics()
+                logged = lab.train(model, dataset, seed=seed).history()
                 steps, values = [line["step"] for line in logged], list(map(follow, logged))
                 lines[f"seed {seed}"] = steps, values
                 rows.append(

@@ -28,7 +28,7 @@ def measure_samples(lab: Lab, run: Run) -> dict[str, float]:
     dataset = run.config.data.dataset
     classifier, values = lab.classifier(dataset), {}
     for metric in sample_metrics(lab, dataset):
-        records = lab.measure(run, metric, classifier=classifier)
+        records = lab.measure(run, metric, feature_extractor=classifier)
         values |= {name: record["value"] for name, record in records.items()}
     return values
 

@@ -33,7 +33,7 @@ def signature_functions(model: Any) -> dict[str, Callable[..., Tensors]]:
     if not model.available_signatures:
         raise UsageError(
             f"a {model.name} makes no images and has no signatures: expected a run of a generative "
-            "model; zoo-evaluate takes a classifier as --classifier"
+            "model; zoo-evaluate takes a classifier as --feature_extractor"
         )
     functions = {}
     for name in model.available_signatures:

@@ -14,6 +14,7 @@ import keras
 import tensorflow as tf
 from tqdm import tqdm
 
+from zoo.data.images import ImageDataset
 from zoo.errors import UsageError, reason
 from zoo.noise import row_noise, row_seeds
 from zoo.pictures import grid, save_png, side_by_side
@@ -174,7 +175,7 @@ class Pictures(StepCallback):
         every: int,
         run: Run,
         writer: tf.summary.SummaryWriter,
-        dataset: Any,
+        dataset: ImageDataset,
     ):
         super().__init__(span)
         self._every, self._run, self._writer = every, run, writer
@@ -207,7 +208,7 @@ class ErrorRates(StepCallback):
         every: int,
         run: Run,
         writer: tf.summary.SummaryWriter,
-        dataset: Any,
+        dataset: ImageDataset,
     ):
         super().__init__(span)
         self._every, self._run, self._writer = every, run, writer

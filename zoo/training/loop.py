@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from zoo.config import RunConfig, check_replicas
 from zoo.data import load_dataset
+from zoo.data.images import ImageDataset
 from zoo.data.pipeline import training_dataset
 from zoo.models import build_model, resolve
 from zoo.run import Run, folder_lock
@@ -106,7 +107,7 @@ def _read_back(run: Run, model: Any) -> None:
 def _fit(
     run: Run,
     model: Any,
-    dataset: Any,
+    dataset: ImageDataset,
     strategy: tf.distribute.Strategy,
     workers: Workers,
     first: int,

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from zoo.config import RunConfig
 from zoo.errors import UsageError
-from zoo.evaluation.samples.feature_extractors import load_classifier
+from zoo.evaluation.samples.feature_extractors import load_feature_extractor
 from zoo.models import build_model
 from zoo.run import Run
 
@@ -38,7 +38,7 @@ def images(*shape):
 
 
 def test_the_classifier_of_a_run(run):
-    classifier = load_classifier(str(run.path), SHAPE)
+    classifier = load_feature_extractor(str(run.path), SHAPE)
     logits, features = classifier(images(3, *SHAPE))
     assert logits.shape == (3, 4) and features.shape == (3, classifier.features)
     expected, _ = run.model.classify(images(3, *SHAPE))
@@ -50,17 +50,17 @@ def test_the_classifier_of_a_run(run):
 
 
 def test_other_sizes_are_resized_and_grey_is_repeated(run):
-    classifier = load_classifier(str(run.path), (14, 14, 1))
+    classifier = load_feature_extractor(str(run.path), (14, 14, 1))
     small = images(3, 14, 14, 1)
     large = tf.image.resize(np.repeat(small, 3, axis=-1), (28, 28))
-    expected = load_classifier(str(run.path), SHAPE)(large.numpy())
+    expected = load_feature_extractor(str(run.path), SHAPE)(large.numpy())
     for values, wanted in zip(classifier(small), expected, strict=True):
         np.testing.assert_allclose(values, wanted, rtol=1e-4, atol=1e-5)
     assert classifier.preprocessing == "images resized from 14x14 to 28x28, bilinear"
 
 
 def test_rows_do_not_depend_on_their_neighbours(run):
-    classifier = load_classifier(str(run.path), SHAPE)
+    classifier = load_feature_extractor(str(run.path), SHAPE)
     together, alone = images(5, *SHAPE), images(5, *SHAPE)[2:3]
     for many, one in zip(classifier(together), classifier(alone), strict=True):
         np.testing.assert_allclose(many[2:3], one, rtol=1e-5, atol=1e-6)
@@ -68,18 +68,18 @@ def test_rows_do_not_depend_on_their_neighbours(run):
 
 def test_what_is_no_classifier_is_refused(run, tmp_path):
     with pytest.raises(UsageError, match="nowhere does not exist: expected a run folder of"):
-        load_classifier("nowhere", SHAPE)
+        load_feature_extractor("nowhere", SHAPE)
     with pytest.raises(UsageError, match="takes images of 3 channels, not 2"):
-        load_classifier(str(run.path), (28, 28, 2))
+        load_feature_extractor(str(run.path), (28, 28, 2))
     with pytest.raises(UsageError, match="is not a run folder"):
-        load_classifier(str(tmp_path), SHAPE)
+        load_feature_extractor(str(tmp_path), SHAPE)
     generative = Run.create_or_resume(tmp_path / "vae", RunConfig.create(), "none", SHAPE)
     with pytest.raises(UsageError, match="is a run of vae: expected one of --model=classifier"):
-        load_classifier(str(generative.path), SHAPE)
+        load_feature_extractor(str(generative.path), SHAPE)
     untrained = RunConfig.create(model="classifier", width=0.03)
     Run.create_or_resume(tmp_path / "untrained", untrained, "none", SHAPE)
     with pytest.raises(UsageError, match="has no checkpoint yet"):
-        load_classifier(str(tmp_path / "untrained"), SHAPE)
+        load_feature_extractor(str(tmp_path / "untrained"), SHAPE)
 
 
 @pytest.mark.slow
@@ -89,7 +89,7 @@ def test_inception_from_a_local_file(tmp_path):
     network = keras.applications.InceptionV3(weights=None, classifier_activation=None)
     file = tmp_path / "inception.weights.h5"
     network.save_weights(file)
-    classifier = load_classifier(str(file), (32, 32, 3))
+    classifier = load_feature_extractor(str(file), (32, 32, 3))
     batch = images(2, 32, 32, 3)
     logits, features = classifier(batch)
     assert logits.shape == (2, 1000) and features.shape == (2, 2048)
@@ -110,4 +110,4 @@ def test_a_file_of_other_things_is_refused(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     (tmp_path / name).write_text("thesis")
     with pytest.raises(UsageError, match="is no file of InceptionV3's weights with its top"):
-        load_classifier(name, SHAPE)
+        load_feature_extractor(name, SHAPE)

@@ -15,7 +15,7 @@ from zoo.errors import UsageError
 from zoo.evaluation.protocol import Picture
 from zoo.evaluation.runner import evaluate, make_metric
 from zoo.evaluation.samples import features as classified
-from zoo.evaluation.samples.feature_extractors import ImageClassifier
+from zoo.evaluation.samples.feature_extractors import FeatureExtractor
 from zoo.evaluation.samples.kid import kernel_distance
 from zoo.evaluation.samples.precision_recall import precision_recall
 from zoo.evaluation.subject.subject import Subject
@@ -23,7 +23,7 @@ from zoo.records import Record
 
 SIZES = {"train": 300, "validation": 120, "test": 200}
 NAMES = ["inception_score", "fid", "kid", "precision_recall"]
-SETTINGS = EvaluationConfig(classifier="fake")
+SETTINGS = EvaluationConfig(feature_extractor="fake")
 CLASSES = 5
 
 
@@ -70,9 +70,9 @@ def classifier(monkeypatch):
     fake = Fake()
 
     def load(source, image_shape):
-        return ImageClassifier(f"{Path(source).name} of {fake.sharpness}", "as they are", 2, fake)
+        return FeatureExtractor(f"{Path(source).name} of {fake.sharpness}", "as they are", 2, fake)
 
-    monkeypatch.setattr(classified, "load_classifier", load)
+    monkeypatch.setattr(classified, "load_feature_extractor", load)
     # k-means once: ten times take seconds, and its own tests have them.
     once = functools.partial(precision_recall.precision_recall_curve, runs=1)
     monkeypatch.setattr(precision_recall, "precision_recall_curve", once)
@@ -110,7 +110,7 @@ def test_inception_score_of_uniform_and_of_perfect_predictions(classifier, datas
                 record.details["standard_deviation"] / np.sqrt(9)
             )
             assert "n = 200, of at least 50000" in record.warnings[0]
-        assert record.classifier == "fake of 100.0" and "as they are" in record.definition
+        assert record.feature_extractor == "fake of 100.0" and "as they are" in record.definition
     assert [picture.name for picture in pictures] == ["classes"]
 
 
@@ -166,7 +166,7 @@ def test_precision_and_recall_of_the_same_and_of_far_samples(classifier, dataset
 def test_the_floor_has_as_much_other_data_held_out_if_it_can(
     classifier, dataset, settings, other, n
 ):
-    settings = dataclasses.replace(settings, classifier="fake")
+    settings = dataclasses.replace(settings, feature_extractor="fake")
     records, _ = measure("fid", subject_of(moved(dataset, 0, settings.split)), dataset, settings)
     assert f"({other} split)" in records["fid_data"].definition and records["fid_data"].n == n
     assert records["fid"].n == (settings.num_samples or SIZES[settings.split])
@@ -177,7 +177,7 @@ def test_each_image_is_classified_once_for_all_metrics(classifier, dataset, tmp_
     evaluate(subject, dataset, NAMES, SETTINGS, tmp_path / "e.json")
     assert classifier.seen == 3 * 200  # data, other data, samples
     content = json.loads((tmp_path / "e.json").read_text())
-    assert {r["classifier"] for r in content["records"]} == {"fake of 100.0"}
+    assert {r["feature_extractor"] for r in content["records"]} == {"fake of 100.0"}
     shown = [p["file"].rsplit("-", 1)[0] for p in content["pictures"]]
     assert shown == ["e/inception_score-classes", "e/precision_recall-prd"]
 
@@ -196,16 +196,18 @@ def test_without_a_classifier_all_says_what_it_leaves_out(dataset, tmp_path):
     subject = subject_of(moved(dataset, 0))
     evaluate(subject, dataset, ["all"], EvaluationConfig(), tmp_path / "e.json", said.append)
     for name in NAMES:
-        assert any(line.startswith(f"{name}: left out: {name} needs --classifier") for line in said)
+        assert any(
+            line.startswith(f"{name}: left out: {name} needs --feature_extractor") for line in said
+        )
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_guards(classifier, dataset, name):
     good = subject_of(moved(dataset, 0))
-    with pytest.raises(UsageError, match=f"{name} needs --classifier"):
+    with pytest.raises(UsageError, match=f"{name} needs --feature_extractor"):
         measure(name, good, dataset, EvaluationConfig())
     with pytest.raises(UsageError, match=f"{name} needs at least [0-9]+ images; there are 1"):
-        measure(name, good, dataset, EvaluationConfig("test", 1, classifier="fake"))
+        measure(name, good, dataset, EvaluationConfig("test", 1, feature_extractor="fake"))
     with pytest.raises(UsageError, match="fake has no signature 'sample'"):
         measure(name, Subject("fake", {}, "not_available", "weights", 5), dataset)
     in_range = r"expected finite numbers in \[0, 1\]"
@@ -217,6 +219,6 @@ def test_guards(classifier, dataset, name):
 
 
 def test_few_samples_for_the_features_are_noted(classifier, dataset):
-    settings = EvaluationConfig("test", 2, classifier="fake")
+    settings = EvaluationConfig("test", 2, feature_extractor="fake")
     records, _ = measure("fid", subject_of(moved(dataset, 0)), dataset, settings)
     assert records["fid"].details["rank_deficient"]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from zoo.config import EvaluationConfig
+from zoo.data.images import ImageDataset
 from zoo.errors import UsageError
 from zoo.evaluation.protocol import Metric, Picture
 from zoo.evaluation.subject.subject import Subject
@@ -57,14 +58,14 @@ class ActiveUnitsMetric(Metric):
     needs = ("encode",)
     uses = ("split", "num_samples")
 
-    def check(self, subject: Subject, dataset: Any, settings: EvaluationConfig) -> None:
+    def check(self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig) -> None:
         """As every metric's; a variance takes two images."""
         super().check(subject, dataset, settings)
         if settings.count(2, len(dataset.split(settings.split))) < 2:
             raise UsageError(f"active_units of one {settings.split} image: expected at least 2")
 
     def measure(
-        self, subject: Subject, dataset: Any, settings: EvaluationConfig
+        self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig
     ) -> Iterator[Record | Picture]:
         """Yields their number; of the point code z where `encode` gives no mean."""
         images = dataset.split(settings.split).images

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
+from zoo.data.images import ImageDataset
 from zoo.evaluation.latent.aggregate_posterior import draw_aggregate
 from zoo.evaluation.latent.fitting import Sampler
 from zoo.evaluation.latent.marginal_kl import MarginalKL, monte_carlo_kl
-from zoo.evaluation.subject.encodings import SPLITS, Encodings, encode_dataset, images_at
+from zoo.evaluation.subject.encodings import ENCODED_SPLITS, Encodings, encode_dataset, images_at
 from zoo.evaluation.subject.subject import Subject
 
 _BLOCK = 4096
@@ -33,15 +33,15 @@ class Aggregate:
     """
 
     subject: Subject
-    dataset: Any
+    dataset: ImageDataset
     posterior: str
     latent_size: int
     encodings: Encodings | None
 
     @classmethod
-    def of(cls, subject: Subject, dataset: Any) -> Aggregate:
+    def of(cls, subject: Subject, dataset: ImageDataset) -> Aggregate:
         """Tells the posterior from a few examples and encodes all where that is of use."""
-        probe = dataset.split(SPLITS[0]).images[:_PROBE]
+        probe = dataset.split(ENCODED_SPLITS[0]).images[:_PROBE]
         one, other = (
             subject.all("sample_posterior", images=probe, seed=seed)["z"] for seed in (0, 1)
         )
@@ -53,7 +53,7 @@ class Aggregate:
             return cls(subject, dataset, "flow" if flow else "gaussian", size, encodings)
         if not np.array_equal(one, other):
             return cls(subject, dataset, "implicit", size, None)
-        parts = (dataset.split(split).images for split in SPLITS)
+        parts = (dataset.split(split).images for split in ENCODED_SPLITS)
         codes = [subject.all("sample_posterior", images=part, seed=0)["z"] for part in parts]
         mean = np.concatenate(codes)
         encodings = Encodings(mean, np.zeros_like(mean))
@@ -70,7 +70,7 @@ class Aggregate:
             yield from draw_aggregate(self.encodings, count, seed)
             return
         generator = np.random.default_rng(seed)
-        total = sum(len(self.dataset.split(split)) for split in SPLITS)
+        total = sum(len(self.dataset.split(split)) for split in ENCODED_SPLITS)
         for start in range(0, count, _BLOCK):
             chosen = generator.integers(total, size=min(_BLOCK, count - start))
             images, row_seed = images_at(self.dataset, chosen), int(generator.integers(2**31))

@@ -16,11 +16,11 @@ from zoo.data.images import ImageDataset
 from zoo.errors import UsageError
 from zoo.evaluation.latent.marginal_kl import DEFAULT_SAMPLES, MarginalKL, marginal_kl_records
 from zoo.evaluation.protocol import Metric
-from zoo.evaluation.subject.encodings import SPLITS
+from zoo.evaluation.subject.encodings import ENCODED_SPLITS
 from zoo.evaluation.subject.subject import Subject
 from zoo.records import Record
 
-SPLIT = "+".join(SPLITS)  # of the records
+SPLIT = "+".join(ENCODED_SPLITS)  # of the records
 VALUE_COLOR = "tab:blue"  # of the estimates in figures
 _BOUNDS = ("average_kl", "marginal_kl_floor", "log_n")
 
@@ -34,7 +34,7 @@ class LearnedKLMetric(Metric):
     def check(self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig) -> None:
         """As every metric's; the training and validation examples have to be at hand."""
         super().check(subject, dataset, settings)
-        for split in SPLITS:
+        for split in ENCODED_SPLITS:
             dataset.split(split)
         if settings.count(DEFAULT_SAMPLES) < 2:
             raise UsageError(f"num_samples=1 is too few for {self.name}: expected at least 2")

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from zoo.config import EvaluationConfig
+from zoo.data.images import ImageDataset
 from zoo.errors import UsageError
 from zoo.evaluation.gaussians import check_matrix, log_normal
 from zoo.evaluation.latent.aggregate_posterior import log_aggregate
 from zoo.evaluation.likelihood.elbo import BOUNDS
 from zoo.evaluation.protocol import Metric, Picture, mean_record
 from zoo.evaluation.samples.neighbours import nearest_neighbours
-from zoo.evaluation.subject.encodings import SPLITS, check_encodings, encode_dataset
+from zoo.evaluation.subject.encodings import ENCODED_SPLITS, check_encodings, encode_dataset
 from zoo.evaluation.subject.subject import Subject
 from zoo.figures import histogram, panels, show_pixels
 from zoo.options import Option
@@ -80,7 +81,7 @@ class LowPosterior(Metric):
         ),
     )
 
-    def check(self, subject: Subject, dataset: Any, settings: EvaluationConfig) -> None:
+    def check(self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig) -> None:
         """As every metric's; q(z) has to have a density."""
         super().check(subject, dataset, settings)
         check_encodings(subject, dataset)
@@ -92,7 +93,7 @@ class LowPosterior(Metric):
             )
 
     def measure(
-        self, subject: Subject, dataset: Any, settings: EvaluationConfig
+        self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig
     ) -> Iterator[Record | Picture]:
         """Yields log q(z), the distance to the nearest training images, and, where there is an
         `elbo`, the bound and KL of data, low-posterior samples and those neighbours."""
@@ -106,7 +107,7 @@ class LowPosterior(Metric):
 
         details = {"score": settings.score, "samples": samples, "examples": len(encodings.mean)}
         rank = f"of the {count} of {samples} prior samples with the lowest {_RANK[settings.score]}"
-        what = f"mean log q(z) of the aggregate posterior of {'+'.join(SPLITS)}, nats,"
+        what = f"mean log q(z) of the aggregate posterior of {'+'.join(ENCODED_SPLITS)}, nats,"
         prior_what = f"{what} of all prior samples"
         yield mean_record("low_posterior_log_q_prior", log_q, None, prior_what, **details)
         yield mean_record("low_posterior_log_q", log_q[lowest], None, f"{what} {rank}", **details)

@@ -36,7 +36,12 @@ from zoo.evaluation.latent.aggregate_posterior import (
 )
 from zoo.evaluation.protocol import Metric, Picture
 from zoo.evaluation.statistics import standard_error
-from zoo.evaluation.subject.encodings import SPLITS, Encodings, check_encodings, encode_dataset
+from zoo.evaluation.subject.encodings import (
+    ENCODED_SPLITS,
+    Encodings,
+    check_encodings,
+    encode_dataset,
+)
 from zoo.evaluation.subject.subject import Subject
 from zoo.figures import panels
 from zoo.records import Record
@@ -224,7 +229,7 @@ def marginal_kl_records(result: MarginalKL, names: Iterable[str]) -> Iterator[Re
             values[{"marginal_kl": "value", "marginal_kl_floor": "floor"}.get(name, name)],
             error,
             result.m if over_samples else result.n,
-            "+".join(SPLITS),
+            "+".join(ENCODED_SPLITS),
             _DEFINITIONS[name],
             {"samples": result.m, "examples": result.n},
         )

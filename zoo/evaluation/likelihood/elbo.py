@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from zoo.config import EvaluationConfig
+from zoo.data.images import ImageDataset
 from zoo.distributions.likelihoods import bits_per_dim
 from zoo.errors import UsageError
 from zoo.evaluation.protocol import Metric, Picture, mean_record
@@ -50,7 +51,7 @@ class Elbo(Metric):
     needs = ("elbo",)
     uses = ("split", "num_samples", "seed")
 
-    def check(self, subject: Subject, dataset: Any, settings: EvaluationConfig) -> None:
+    def check(self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig) -> None:
         """As every metric's."""
         super().check(subject, dataset, settings)
         dataset.split(settings.split)
@@ -61,7 +62,7 @@ class Elbo(Metric):
             )
 
     def measure(
-        self, subject: Subject, dataset: Any, settings: EvaluationConfig
+        self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig
     ) -> Iterator[Record | Picture]:
         """Yields one record for each output of the signature, and bits per dimension where they
         are defined."""

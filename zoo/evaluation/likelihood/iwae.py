@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from zoo.config import EvaluationConfig
+from zoo.data.images import ImageDataset
 from zoo.errors import UsageError
 from zoo.evaluation.gaussians import gaussian_kl, log_normal
 from zoo.evaluation.likelihood.elbo import bits_record
@@ -102,13 +102,13 @@ class Iwae(Metric):
     uses = ("split", "num_samples", "seed")
     options = (Option("draws", None, "Draws of z per image; 50 by default.", kind="int", above=0),)
 
-    def check(self, subject: Subject, dataset: Any, settings: EvaluationConfig) -> None:
+    def check(self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig) -> None:
         """As every metric's; a classifier's estimate is no bound and has no weights."""
         super().check(subject, dataset, settings)
         has_closed_form(subject, dataset.split(settings.split).images[:PROBED], settings.seed)
 
     def measure(
-        self, subject: Subject, dataset: Any, settings: EvaluationConfig
+        self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig
     ) -> Iterator[Record]:
         """Yields the bound, and its bits per dimension where they are defined."""
         images = dataset.split(settings.split).images

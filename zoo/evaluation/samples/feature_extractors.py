@@ -24,7 +24,7 @@ _UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class ImageClassifier:
+class FeatureExtractor:
     """A network that gives each image class logits and features.
 
     Attributes:
@@ -55,8 +55,8 @@ class ImageClassifier:
         return logits.numpy(), features.numpy()
 
 
-def load_classifier(source: str, image_shape: tuple[int, int, int]) -> ImageClassifier:
-    """The classifier of a run folder, or ImageNet Inception from a local file of its weights.
+def load_feature_extractor(source: str, image_shape: tuple[int, int, int]) -> FeatureExtractor:
+    """That of a run folder, or ImageNet Inception from a local file of its weights.
 
     Args:
         source: a run folder of `--model=classifier`, or an .h5 of `keras.applications.InceptionV3`
@@ -66,40 +66,40 @@ def load_classifier(source: str, image_shape: tuple[int, int, int]) -> ImageClas
     Raises:
         UsageError: it is neither, or does not take images of so many channels.
     """
-    path = user_path(source, "classifier")
+    path = user_path(source, "feature_extractor")
     if path.is_dir():
         return _of_run(Run.open(path), image_shape)
     if path.is_file():
         return _inception(path, image_shape)
     raise UsageError(
-        f"classifier={source} does not exist: expected a run folder of --model=classifier or a "
-        "local file of ImageNet Inception weights (.h5)"
+        f"feature_extractor={source} does not exist: expected a run folder of --model=classifier "
+        "or a local file of ImageNet Inception weights (.h5)"
     )
 
 
-def _of_run(run: Run, image_shape: tuple[int, int, int]) -> ImageClassifier:
+def _of_run(run: Run, image_shape: tuple[int, int, int]) -> FeatureExtractor:
     if run.config.model.model != "classifier":
         raise UsageError(
-            f"classifier={run.path} is a run of {run.config.model.model}: expected one of "
+            f"feature_extractor={run.path} is a run of {run.config.model.model}: expected one of "
             "--model=classifier"
         )
     model: Classifier = run.model
     side, described = _door(image_shape, model.image_shape)
 
     @tf.function(reduce_retracing=True)
-    def classify(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def extract(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return model.network(side(images), training=False)
 
     step = int(model.step.numpy())
-    errors = [m["test_error"] for m in run.metrics() if m["step"] == step and "test_error" in m]
+    errors = [m["test_error"] for m in run.history() if m["step"] == step and "test_error" in m]
     known = f"test error {100 * errors[-1]:.2f} %" if errors else "test error unknown"
     name = f"VGG-style, {run.config.data.dataset}, width {model.config.width:g}, step {step}"
-    return ImageClassifier(
-        f"{name}, {known} ({run.path})", described, model.network.head.kernel.shape[0], classify
+    return FeatureExtractor(
+        f"{name}, {known} ({run.path})", described, model.network.head.kernel.shape[0], extract
     )
 
 
-def _inception(path: Path, image_shape: tuple[int, int, int]) -> ImageClassifier:
+def _inception(path: Path, image_shape: tuple[int, int, int]) -> FeatureExtractor:
     side, described = _door(image_shape, (INCEPTION_SIDE, INCEPTION_SIDE, 3))
     try:
         # An absolute path is never the word that makes Keras download.
@@ -109,22 +109,22 @@ def _inception(path: Path, image_shape: tuple[int, int, int]) -> ImageClassifier
     except _UNREADABLE as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UsageError(
-            f"classifier={path} is no file of InceptionV3's weights with its top: {reason}"
+            f"feature_extractor={path} is no file of InceptionV3's weights with its top: {reason}"
         ) from None
     pool = full.get_layer("avg_pool").output
     network = keras.Model(full.input, [full.output, pool])
 
     @tf.function(reduce_retracing=True)
-    def classify(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def extract(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         logits, features = network(2.0 * side(images) - 1.0, training=False)
         return logits, features
 
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
-    return ImageClassifier(
+    return FeatureExtractor(
         f"ImageNet Inception v3, pool3 features ({path.name}, sha256 {digest})",
         f"{described}, scaled to [-1, 1]",
         pool.shape[-1],
-        classify,
+        extract,
     )
 
 
@@ -135,7 +135,7 @@ def _door(
     (height, width, channels), (*size, wanted_channels) = image_shape, wanted
     if channels not in (1, wanted_channels):
         raise UsageError(
-            f"the classifier takes images of {wanted_channels} channels, not {channels}"
+            f"the feature extractor takes images of {wanted_channels} channels, not {channels}"
         )
     described = "images not resized"
     if [height, width] != size:

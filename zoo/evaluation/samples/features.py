@@ -11,22 +11,23 @@ import numpy as np
 from tqdm import tqdm
 
 from zoo.config import SPLITS, EvaluationConfig
+from zoo.data.images import ImageDataset
 from zoo.errors import UsageError
 from zoo.evaluation.protocol import Metric
-from zoo.evaluation.samples.feature_extractors import ImageClassifier, load_classifier
+from zoo.evaluation.samples.feature_extractors import FeatureExtractor, load_feature_extractor
 from zoo.evaluation.subject.subject import Subject
 from zoo.pixels import as_floats
 from zoo.records import Record
 
 DEFAULT_SAMPLES = 50_000  # paper.md section 9 [R, H]; fewer where the split has fewer
-_BATCH = 100  # of the classifier; chosen
+_BATCH = 100  # of the extractor; chosen
 
 # What was computed for a subject goes when the subject goes.
 _KEPT: weakref.WeakKeyDictionary[Subject, dict[Any, Any]] = weakref.WeakKeyDictionary()
 
 
 @dataclasses.dataclass(frozen=True)
-class Classified:
+class Features:
     """Logits float32 `[N, K]` and features float32 `[N, F]` of N images."""
 
     logits: np.ndarray
@@ -35,9 +36,9 @@ class Classified:
     def __len__(self) -> int:
         return len(self.logits)
 
-    def first(self, count: int) -> Classified:
+    def first(self, count: int) -> Features:
         """Of the first `count` images."""
-        return Classified(self.logits[:count], self.features[:count])
+        return Features(self.logits[:count], self.features[:count])
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -51,12 +52,12 @@ class Pair(NamedTuple):
 
     ending: str
     sides: str
-    first: Classified
-    second: Classified
+    first: Features
+    second: Features
 
 
-class ClassifierMetric(Metric):
-    """A metric of the classes or features that `--classifier` gives to data and samples.
+class FeatureMetric(Metric):
+    """A metric of the classes or features that `--feature_extractor` gives to data and samples.
 
     Data and samples are equal in number, so that their scores compare: all that the split has, or
     the number that is set. The data are a random choice of the split, by the evaluation's seed.
@@ -66,48 +67,52 @@ class ClassifierMetric(Metric):
     """
 
     needs = ("sample",)
-    uses = ("split", "num_samples", "seed", "classifier")
+    uses = ("split", "num_samples", "seed", "feature_extractor")
     least = 2
 
-    def check(self, subject: Subject, dataset: Any, settings: EvaluationConfig) -> None:
+    def check(self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig) -> None:
         """See `Metric`."""
         super().check(subject, dataset, settings)
-        if settings.classifier is None:
+        if settings.feature_extractor is None:
             raise UsageError(
-                f"{self.name} needs --classifier: a run folder of --model=classifier, or a local "
-                "file of ImageNet Inception weights"
+                f"{self.name} needs --feature_extractor: a run folder of --model=classifier, or a "
+                "local file of ImageNet Inception weights"
             )
         n = _count(dataset, settings)
         if n < self.least:
             raise UsageError(f"{self.name} needs at least {self.least} images; there are {n}")
-        self.classifier(subject, settings)
+        self.extractor(subject, settings)
 
     def asked(self, subject: Subject, settings: EvaluationConfig) -> dict[str, Any]:
-        """See `Metric`; a classifier that was trained further is another one."""
+        """See `Metric`; an extractor that was trained further is another one."""
         asked = super().asked(subject, settings)
-        return {**asked, "classifier": self.classifier(subject, settings).name}
+        return {**asked, "feature_extractor": self.extractor(subject, settings).name}
 
-    def classifier(self, subject: Subject, settings: EvaluationConfig) -> ImageClassifier:
-        """The classifier of these settings."""
-        key = settings.classifier
-        return _kept(subject, key, lambda: load_classifier(key, subject.image_shape))
+    def extractor(self, subject: Subject, settings: EvaluationConfig) -> FeatureExtractor:
+        """The feature extractor of these settings."""
+        key = settings.feature_extractor
+        return _kept(subject, key, lambda: load_feature_extractor(key, subject.image_shape))
 
-    def samples(self, subject: Subject, dataset: Any, settings: EvaluationConfig) -> Classified:
+    def samples(
+        self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig
+    ) -> Features:
         """The subject's samples, as many as the data."""
-        classifier, n = self.classifier(subject, settings), _count(dataset, settings)
+        extractor, n = self.extractor(subject, settings), _count(dataset, settings)
         batches = subject.batches("sample", batch_size=_BATCH, seed=settings.seed, count=n)
         images = (batch["images"] for batch in batches)
-        key = (classifier, "samples", n, settings.seed)
-        return _kept(subject, key, lambda: _classify(classifier, images, n))
+        key = (extractor, "samples", n, settings.seed)
+        return _kept(subject, key, lambda: _extract(extractor, images, n))
 
-    def data(self, subject: Subject, dataset: Any, settings: EvaluationConfig) -> Classified:
+    def data(self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig) -> Features:
         """The data of the split."""
         return self._split(subject, dataset, settings, settings.split)
 
-    def pairs(self, subject: Subject, dataset: Any, settings: EvaluationConfig) -> Iterator[Pair]:
+    def pairs(
+        self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig
+    ) -> Iterator[Pair]:
         """The data and as much other data, whose distance is the floor; the data and the samples.
 
-        The other data are of a held-out split if they can be, since a classifier knows the images
+        The other data are of a held-out split if they can be, since an extractor knows the images
         that it was trained on. Where no other split has as many, both sides have fewer.
         """
         data = self.data(subject, dataset, settings)
@@ -122,16 +127,16 @@ class ClassifierMetric(Metric):
         yield Pair("", "data and samples", data, samples)
 
     def _split(
-        self, subject: Subject, dataset: Any, settings: EvaluationConfig, name: str
-    ) -> Classified:
-        classifier, images = self.classifier(subject, settings), dataset.split(name).images
+        self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig, name: str
+    ) -> Features:
+        extractor, images = self.extractor(subject, settings), dataset.split(name).images
         n = min(_count(dataset, settings), len(images))
         chosen = np.random.default_rng(settings.seed).permutation(len(images))[:n]
         batches = (
             as_floats(images[chosen[start : start + _BATCH]]) for start in range(0, n, _BATCH)
         )
-        key = (classifier, dataset.fingerprint, name, n, settings.seed)
-        return _kept(subject, key, lambda: _classify(classifier, batches, n))
+        key = (extractor, dataset.fingerprint, name, n, settings.seed)
+        return _kept(subject, key, lambda: _extract(extractor, batches, n))
 
     def record(
         self,
@@ -145,9 +150,9 @@ class ClassifierMetric(Metric):
         warnings: tuple[str, ...] = (),
         **details: Any,
     ) -> Record:
-        """A record with the classifier, and with what is done to images before it."""
-        classifier = self.classifier(subject, settings)
-        definition = f"{definition}; {classifier.preprocessing}"
+        """A record with the feature extractor, and with what is done to images before it."""
+        extractor = self.extractor(subject, settings)
+        definition = f"{definition}; {extractor.preprocessing}"
         return Record(
             metric,
             value,
@@ -156,12 +161,12 @@ class ClassifierMetric(Metric):
             settings.split,
             definition,
             details,
-            classifier.name,
+            extractor.name,
             warnings,
         )
 
 
-def _count(dataset: Any, settings: EvaluationConfig) -> int:
+def _count(dataset: ImageDataset, settings: EvaluationConfig) -> int:
     return settings.count(DEFAULT_SAMPLES, len(dataset.split(settings.split)))
 
 
@@ -172,12 +177,12 @@ def _kept(subject: Subject, key: Any, make: Callable[[], Any]) -> Any:
     return kept[key]
 
 
-def _classify(classifier: ImageClassifier, batches: Iterable[np.ndarray], n: int) -> Classified:
+def _extract(extractor: FeatureExtractor, batches: Iterable[np.ndarray], n: int) -> Features:
     """Only logits and features are kept, never all images."""
     parts = []
-    with tqdm(total=n, desc="classify", unit=" images", mininterval=1, leave=False) as bar:
+    with tqdm(total=n, desc="features", unit=" images", mininterval=1, leave=False) as bar:
         for images in batches:
-            parts.append(classifier(images))
+            parts.append(extractor(images))
             bar.update(len(images))
     logits, features = (np.concatenate(side) for side in zip(*parts, strict=True))
-    return Classified(logits, features)
+    return Features(logits, features)

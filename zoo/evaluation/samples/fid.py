@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
 from zoo.config import EvaluationConfig
+from zoo.data.images import ImageDataset
 from zoo.errors import UsageError
 from zoo.evaluation.protocol import few
-from zoo.evaluation.samples.features import ClassifierMetric
+from zoo.evaluation.samples.features import FeatureMetric
 from zoo.evaluation.subject.subject import Subject
 from zoo.records import Record
 
@@ -130,13 +130,13 @@ def checked_features(name: str, features: np.ndarray, at_least: int) -> np.ndarr
     return features
 
 
-class FrechetInceptionDistance(ClassifierMetric):
+class FrechetInceptionDistance(FeatureMetric):
     """The Frechet distance of features of the data from those of samples."""
 
     name = "fid"
 
     def measure(
-        self, subject: Subject, dataset: Any, settings: EvaluationConfig
+        self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig
     ) -> Iterator[Record]:
         """Yields the distance of the data from other data, then from samples."""
         for pair in self.pairs(subject, dataset, settings):

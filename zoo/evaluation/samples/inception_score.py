@@ -5,21 +5,21 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from scipy.special import rel_entr
 
 from zoo.config import EvaluationConfig
+from zoo.data.images import ImageDataset
 from zoo.errors import UsageError
 from zoo.evaluation.protocol import Picture, few
-from zoo.evaluation.samples.features import ClassifierMetric
+from zoo.evaluation.samples.features import FeatureMetric
 from zoo.evaluation.statistics import standard_error
 from zoo.evaluation.subject.subject import Subject
 from zoo.records import Record
 
-SPLITS = 10  # [F]
+SCORE_SPLITS = 10  # [F]
 SHOWN = 20  # classes of the picture, chosen
 ENOUGH = 50_000  # images, as published scores have [F]
 
@@ -40,7 +40,7 @@ class InceptionScore:
 
 
 def inception_score(
-    probabilities: np.ndarray, splits: int = SPLITS, seed: int = 0
+    probabilities: np.ndarray, splits: int = SCORE_SPLITS, seed: int = 0
 ) -> InceptionScore:
     """exp E_x KL(p(y|x) || p(y)) (Salimans et al. 2016 [F]), float64.
 
@@ -98,14 +98,14 @@ def inception_score(
     )
 
 
-class InceptionScoreMetric(ClassifierMetric):
+class InceptionScoreMetric(FeatureMetric):
     """The Inception Score of the data, then of as many samples."""
 
     name = "inception_score"
-    least = SPLITS * _LEAST_PER_SPLIT
+    least = SCORE_SPLITS * _LEAST_PER_SPLIT
 
     def measure(
-        self, subject: Subject, dataset: Any, settings: EvaluationConfig
+        self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig
     ) -> Iterator[Record | Picture]:
         """Yields the two scores and a picture of the classes."""
         sides = {
@@ -123,8 +123,8 @@ class InceptionScoreMetric(ClassifierMetric):
                 result.value,
                 result.standard_error,
                 result.n,
-                f"{what}, mean over {SPLITS} splits after a shuffle, as published; it grows with "
-                "n: compare at equal n",
+                f"{what}, mean over {SCORE_SPLITS} splits after a shuffle, as published; it grows "
+                "with n: compare at equal n",
                 warnings=few(
                     result.n,
                     ENOUGH,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
 from zoo.config import EvaluationConfig
+from zoo.data.images import ImageDataset
 from zoo.errors import UsageError
-from zoo.evaluation.samples.features import ClassifierMetric
+from zoo.evaluation.samples.features import FeatureMetric
 from zoo.evaluation.samples.fid import checked_features
 from zoo.evaluation.statistics import standard_error
 from zoo.evaluation.subject.subject import Subject
@@ -90,13 +90,13 @@ def _kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return (a @ b.T / a.shape[1] + 1) ** 3
 
 
-class KernelInceptionDistance(ClassifierMetric):
+class KernelInceptionDistance(FeatureMetric):
     """The kernel distance of features of the data from those of samples."""
 
     name = "kid"
 
     def measure(
-        self, subject: Subject, dataset: Any, settings: EvaluationConfig
+        self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig
     ) -> Iterator[Record]:
         """Yields the distance of the data from other data, then from samples."""
         for pair in self.pairs(subject, dataset, settings):

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from sklearn.cluster import MiniBatchKMeans
 
 from zoo.config import EvaluationConfig
+from zoo.data.images import ImageDataset
 from zoo.errors import UsageError
 from zoo.evaluation.protocol import Picture, few
-from zoo.evaluation.samples.features import ClassifierMetric
+from zoo.evaluation.samples.features import FeatureMetric
 from zoo.evaluation.samples.fid import checked_features
 from zoo.evaluation.subject.subject import Subject
 from zoo.records import Record
@@ -159,14 +159,14 @@ def _largest_f(precision: np.ndarray, recall: np.ndarray, beta: float) -> float:
     return float(np.max((1 + beta**2) * precision * recall / np.maximum(denominator, 1e-10)))
 
 
-class PrecisionRecallMetric(ClassifierMetric):
+class PrecisionRecallMetric(FeatureMetric):
     """Improved precision and recall, and the largest F-scores of the PRD curve."""
 
     name = "precision_recall"
     least = CLUSTERS
 
     def measure(
-        self, subject: Subject, dataset: Any, settings: EvaluationConfig
+        self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig
     ) -> Iterator[Record | Picture]:
         """Yields the four numbers of data and other data, then of data and samples; the curves."""
         curves = {}

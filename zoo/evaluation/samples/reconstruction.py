@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
 from zoo.config import EvaluationConfig
+from zoo.data.images import ImageDataset
 from zoo.errors import UsageError
 from zoo.evaluation.protocol import Metric, Picture, mean_record
 from zoo.evaluation.subject.subject import Subject
@@ -90,7 +90,7 @@ class Reconstruction(Metric):
     needs = ("encode", "decode")
     uses = ("split", "num_samples")
 
-    def check(self, subject: Subject, dataset: Any, settings: EvaluationConfig) -> None:
+    def check(self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig) -> None:
         """As every metric's; SSIM has a window that has to fit into the images."""
         super().check(subject, dataset, settings)
         dataset.split(settings.split)
@@ -101,7 +101,7 @@ class Reconstruction(Metric):
             )
 
     def measure(
-        self, subject: Subject, dataset: Any, settings: EvaluationConfig
+        self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig
     ) -> Iterator[Record | Picture]:
         """Yields the means over images."""
         images = dataset.split(settings.split).images

@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from zoo import networks
 from zoo.config import EvaluationConfig
+from zoo.data.images import ImageDataset
 from zoo.errors import UsageError
 from zoo.evaluation.protocol import Metric, Picture, few, short
 from zoo.evaluation.subject.subject import Subject
@@ -155,7 +156,7 @@ class WassersteinCritic(Metric):
     uses = ("num_samples", "seed", "train_steps")
     revision = 2
 
-    def check(self, subject: Subject, dataset: Any, settings: EvaluationConfig) -> None:
+    def check(self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig) -> None:
         """As every metric's; it needs all three splits and networks for the images."""
         super().check(subject, dataset, settings)
         for split in ("train", "validation", "test"):
@@ -163,7 +164,7 @@ class WassersteinCritic(Metric):
         networks.family(dataset.image_shape)
 
     def measure(
-        self, subject: Subject, dataset: Any, settings: EvaluationConfig
+        self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig
     ) -> Iterator[Record | Picture]:
         """Yields the floor first, then the gap on minibatches and on each split."""
         steps = settings.train_steps or DEFAULT_STEPS
@@ -237,7 +238,7 @@ class WassersteinCritic(Metric):
 
 
 def _train(
-    dataset: Any,
+    dataset: ImageDataset,
     seed: int,
     steps: int,
     other: str,
@@ -258,7 +259,7 @@ def _train(
 _floors: dict[tuple[str, int, int], Trained] = {}
 
 
-def _floor(dataset: Any, seed: int, steps: int) -> Trained:
+def _floor(dataset: ImageDataset, seed: int, steps: int) -> Trained:
     """Critics between validation and test images."""
     key = dataset.fingerprint, seed, steps
     if key not in _floors:

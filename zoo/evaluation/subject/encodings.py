@@ -12,11 +12,12 @@ import numpy as np
 from absl import logging
 from tqdm import tqdm
 
+from zoo.data.images import ImageDataset
 from zoo.errors import UsageError
 from zoo.evaluation.subject.subject import Subject
 from zoo.files import atomic_file, read_bytes
 
-SPLITS = ("train", "validation")  # the aggregate posterior is taken over both [P]
+ENCODED_SPLITS = ("train", "validation")  # the aggregate posterior is taken over both [P]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +33,9 @@ class Encodings:
     flow: bool = False
 
 
-def check_encodings(subject: Subject, dataset: Any, splits: Sequence[str] = SPLITS) -> None:
+def check_encodings(
+    subject: Subject, dataset: ImageDataset, splits: Sequence[str] = ENCODED_SPLITS
+) -> None:
     """Raises `UsageError`, naming what is missing, where `encode_dataset` would not do."""
     subject.require("encode")
     for split in splits:
@@ -42,7 +45,10 @@ def check_encodings(subject: Subject, dataset: Any, splits: Sequence[str] = SPLI
 
 
 def encode_dataset(
-    subject: Subject, dataset: Any, splits: Sequence[str] = SPLITS, cache: Path | None = None
+    subject: Subject,
+    dataset: ImageDataset,
+    splits: Sequence[str] = ENCODED_SPLITS,
+    cache: Path | None = None,
 ) -> Encodings:
     """Encodes the splits of a data set, in order.
 
@@ -79,7 +85,9 @@ def encode_dataset(
     return encodings
 
 
-def images_at(dataset: Any, index: np.ndarray, splits: Sequence[str] = SPLITS) -> np.ndarray:
+def images_at(
+    dataset: ImageDataset, index: np.ndarray, splits: Sequence[str] = ENCODED_SPLITS
+) -> np.ndarray:
     """The images `[len(index), H, W, C]` of the examples that `encode_dataset` numbers so."""
     parts = [dataset.split(split).images for split in splits]
     images = np.empty((len(index), *dataset.image_shape), np.uint8)

@@ -19,7 +19,7 @@ from absl import logging
 from PIL import Image
 
 from zoo.config import SPLITS, DataConfig
-from zoo.data import decoding, tfds
+from zoo.data import decoding, tfds_sets
 from zoo.data.cache import Append, file_state, load_or_decode
 from zoo.data.images import ImageDataset, consecutive
 from zoo.data.listing import account, tally
@@ -60,7 +60,7 @@ def load(config: DataConfig) -> ImageDataset:
             [decoding.crop_and_resize(Image.fromarray(image), CROP, SIZE) for image in images]
         )
 
-    decoded, provenance = tfds.load(
+    decoded, provenance = tfds_sets.load(
         "celeb_a",
         config.data_dir,
         splits=SPLITS,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zoo.config import DataConfig
-from zoo.data import tfds
+from zoo.data import tfds_sets
 from zoo.data.images import ImageDataset
 
 
@@ -13,8 +13,8 @@ def load(config: DataConfig) -> ImageDataset:
     Raises:
         UsageError: TensorFlow Datasets has no CIFAR-10 and cannot fetch it.
     """
-    decoded, source = tfds.load(
+    decoded, source = tfds_sets.load(
         "cifar10", config.data_dir, splits=("train", "test"), image_shape=(32, 32, 3)
     )
-    splits = tfds.hold_out_validation(decoded, official_train=50_000)
+    splits = tfds_sets.hold_out_validation(decoded, official_train=50_000)
     return ImageDataset("cifar10", splits, source)

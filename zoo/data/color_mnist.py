@@ -12,7 +12,7 @@ import importlib.resources
 import numpy as np
 
 from zoo.config import DataConfig
-from zoo.data import tfds
+from zoo.data import tfds_sets
 from zoo.data.images import ImageDataset, Split
 from zoo.errors import UsageError
 
@@ -121,7 +121,7 @@ def load(config: DataConfig) -> ImageDataset:
         first = start + (0 if split == "train" else TRAIN_DIGITS)
         return color_digits(digits[..., 0], np.arange(first, first + len(digits)))
 
-    decoded, source = tfds.load(
+    decoded, source = tfds_sets.load(
         "mnist",
         config.data_dir,
         splits=("train", "test"),
@@ -130,5 +130,5 @@ def load(config: DataConfig) -> ImageDataset:
         recipe=RECIPE,
         remedy="choose --dataset=color_mnist_mini, which needs no download",
     )
-    splits = tfds.hold_out_validation(decoded, official_train=TRAIN_DIGITS)
+    splits = tfds_sets.hold_out_validation(decoded, official_train=TRAIN_DIGITS)
     return ImageDataset("color_mnist", splits, {**source, "recipe": RECIPE})

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from scipy.stats import spearmanr
 
-from zoo.figures import panels
+from zoo.figures import curves, panels
 from zoo.paper.lab import Lab
 from zoo.paper.outcome import Outcome, column, compare, mean_and_error
-from zoo.paper.plots import curves
 
 # What each model offers to be followed, from the terms that it logs. Which hybrid the paper shows
 # beside the VAE is not known (paper.md section 11 [L]).

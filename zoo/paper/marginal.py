@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from zoo.figures import panels
+from zoo.figures import bars, panels
 from zoo.paper.lab import Lab
 from zoo.paper.outcome import Claim, Outcome, column, compare, mean_and_error
-from zoo.paper.plots import bars
 from zoo.pictures import grid, side_by_side
 from zoo.pixels import as_floats
 

@@ -7,10 +7,9 @@ from typing import Any
 
 from zoo.evaluation.latent.code_samplers import Aggregate, prior_sampler
 from zoo.evaluation.latent.density_ratio_kl import RatioOptions, estimate
-from zoo.figures import panels
+from zoo.figures import bars, panels
 from zoo.paper.lab import Lab
 from zoo.paper.outcome import Claim, Outcome, column, compare, compare_pairs, mean_and_error
-from zoo.paper.plots import bars
 
 Rows = list[dict[str, Any]]
 

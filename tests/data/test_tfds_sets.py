@@ -7,7 +7,7 @@ import pytest
 import tensorflow_datasets
 
 from zoo.config import DataConfig
-from zoo.data import load_dataset, tfds
+from zoo.data import load_dataset
 from zoo.data.celeb_a import RECIPE
 from zoo.data.color_mnist import color_digits
 from zoo.errors import UsageError
@@ -112,7 +112,7 @@ def test_validation_is_the_end_of_train(train, official, expected):
     positions = np.arange(train + 7)
     images = np.zeros((train + 7, 1, 1, 1), np.uint8)
     decoded = Decoded(images, positions, {"counts": {"train": train, "test": 7}})
-    splits = tfds.hold_out_validation(decoded, official)
+    splits = tfds_sets.hold_out_validation(decoded, official)
     np.testing.assert_array_equal(splits["train"].labels, positions[: train - expected])
     np.testing.assert_array_equal(splits["validation"].labels, positions[train - expected : train])
     np.testing.assert_array_equal(splits["test"].labels, positions[train:])
@@ -132,7 +132,7 @@ def test_a_prepared_copy_is_read_whole_and_cached(prepared_cifar, no_network, mo
         for image, label in zip(split.images, split.labels, strict=True)
     }
     assert seen == records
-    monkeypatch.setattr(tfds, "_batches", None)
+    monkeypatch.setattr(tfds_sets, "_batches", None)
     assert load("cifar10", data_dir).fingerprint == dataset.fingerprint
 
 
@@ -174,7 +174,7 @@ def test_a_failed_download_is_told_in_one_line(tmp_path, monkeypatch):
     def fail(self):
         raise OSError("quota\nexceeded")
 
-    monkeypatch.setattr(tfds, "_reachable", lambda url: True)
+    monkeypatch.setattr(tfds_sets, "_reachable", lambda url: True)
     monkeypatch.setattr(tensorflow_datasets.core.DatasetBuilder, "download_and_prepare", fail)
     with pytest.raises(UsageError, match=r"download failed \(quota exceeded\): run once"):
         load("cifar10", tmp_path)
@@ -200,7 +200,7 @@ def test_any_answer_means_a_network(answer, reachable, monkeypatch):
         raise answer
 
     monkeypatch.setattr(urllib.request, "urlopen", urlopen)
-    assert tfds._reachable("https://example.org") is reachable
+    assert tfds_sets._reachable("https://example.org") is reachable
 
 
 @pytest.mark.timeout(60)

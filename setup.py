@@ -1,4 +1,4 @@
-"""Packaging of the zoo: three packages, and their console programs."""
+"""One package, in which `zoo/flags` and `zoo/export` are links, and its programs."""
 
 from pathlib import Path
 
@@ -21,8 +21,8 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10",
-    packages=find_packages(include=["zoo", "zoo.*", "export", "export.*", "flags", "flags.*"]),
-    package_data={"flags": ["presets/*/*.flags"], "zoo.paper": ["sweeps/*.json"]},
+    packages=find_packages(include=["zoo", "zoo.*"]),
+    package_data={"zoo.flags": ["presets/*/*.flags"], "zoo.paper": ["sweeps/*.json"]},
     install_requires=[
         "absl-py>=2.1",
         "keras>=3.12,<4",
@@ -63,6 +63,6 @@ setup(
         ],
     },
     entry_points={
-        "console_scripts": [f"zoo-{program} = flags.{program}:run" for program in PROGRAMS]
+        "console_scripts": [f"zoo-{program} = zoo.flags.{program}:run" for program in PROGRAMS]
     },
 )

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from export.saved_model import export_saved_model
 from tests.export.test_saved_model import make_run
 from zoo.config import EvaluationConfig
 from zoo.data.images import ImageDataset, Split
@@ -18,6 +17,7 @@ from zoo.evaluation.aggregate_posterior import (
 from zoo.evaluation.encodings import encode_dataset, images_at
 from zoo.evaluation.records import Record
 from zoo.evaluation.subjects import Subject
+from zoo.export.saved_model import export_saved_model
 
 SIZES = {"train": 9, "validation": 4, "test": 3}
 FLOW = {"model": "vae", "posterior": "real_nvp"}

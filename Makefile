@@ -1,6 +1,11 @@
-# Everything runs in a virtual environment of its own, made on first use.
-PYTHON ?= python3
+# Everything runs in a virtual environment of its own, made on first use; each PYTHON that is named
+# has another one: make test PYTHON=python3.13
+ifdef PYTHON
+VENV := .venv-$(notdir $(PYTHON))
+else
+PYTHON := python3
 VENV := .venv
+endif
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 CLIENTS := $(VENV)/.clients
@@ -13,6 +18,8 @@ $(INSTALLED): setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	    { echo "Python 3.10 or newer is needed; $$($(PYTHON) --version) is PYTHON=$(PYTHON)"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
+	@# The pip of Python 3.10 tries dozens of versions of packages that are not the matter.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,serving]'
 	@touch $@
 
@@ -54,4 +61,4 @@ bench: $(PEERS)
 	$(BIN)/python -m benchmarks.run
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf .venv .venv-* build dist *.egg-info

@@ -1,6 +1,7 @@
 """The built distributions, installed outside the tree, beside a user's own `flags.py`."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -31,11 +32,10 @@ def built(tmp_path_factory):
     """A folder with an sdist, and the wheel that was built from it."""
     folder = tmp_path_factory.mktemp("built")
     tree = folder / "tree"  # what a build leaves beside the sources would go into the next
-    tree.mkdir()
-    for file in run(["git", "ls-files"], cwd=ROOT).splitlines():
-        if (ROOT / file).exists() and not file.startswith(("docs/", "tests/")):
-            (tree / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / file, tree / file, follow_symlinks=False)
+    others = shutil.ignore_patterns(
+        ".*", "__pycache__", "tests", "docs", "runs", "build", "*.egg-info"
+    )
+    shutil.copytree(ROOT, tree, symlinks=True, ignore=others)
     run([sys.executable, "-c", BUILD, folder], cwd=tree)
     (sdist,) = folder.glob("*.tar.gz")
     wheel = ("wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index")
@@ -69,8 +69,8 @@ def test_the_wheel_installs_one_name(built):
 
 
 def test_both_distributions_hold_every_file(built):
-    tracked = run(["git", "ls-files", *FLOORS], cwd=ROOT).splitlines()
-    files = [Path(file) for file in tracked if (ROOT / file).is_file()]
+    files = [file for floor in FLOORS for file in (ROOT / floor).rglob("*") if file.is_file()]
+    files = [file.relative_to(ROOT) for file in files if file.parent.name != "__pycache__"]
     wanted = {f"{FLOORS[file.parts[0]]}/{file.relative_to(file.parts[0])}" for file in files}
     assert sum(name.endswith(".flags") for name in wanted) > 30
     assert "zoo/paper/sweeps/latent_sizes.json" in wanted
@@ -96,3 +96,24 @@ def test_training_and_export_beside_a_module_of_the_same_name(installed):
     (run_dir,) = (path.parent for path in (installed.home / "sweep").rglob("config.json"))
     installed("export", f"--run_dir={run_dir}", "--output=served", "--name=vae")
     assert (installed.home / "served/vae/1/saved_model.pb").is_file()
+
+
+def test_the_version_is_the_same_everywhere(built):
+    (wheel,) = built.glob("*.whl")
+    version = wheel.name.split("-")[1]
+    cited = dict(re.findall(r"^([\w-]+): (.*)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE))
+    released = re.findall(
+        r"^## (\d\S*) - (\S+)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE
+    )
+    assert cited["version"] == version
+    assert released[0] == (version, cited["date-released"].strip('"'))
+
+
+def test_the_workflow_runs_every_python_that_is_declared(built):
+    (wheel,) = built.glob("*.whl")
+    archive = zipfile.ZipFile(wheel)
+    (metadata,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
+    declared = re.findall(r"Python :: (3\.\d+)$", archive.read(metadata).decode(), re.MULTILINE)
+    workflow = (ROOT / ".github/workflows/test.yml").read_text()
+    (matrix,) = re.findall(r"python: \[(.*)\]", workflow)
+    assert re.findall(r"3\.\d+", matrix) == declared

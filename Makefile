@@ -1,7 +1,7 @@
-# Everything runs in a virtual environment of its own, made on first use; each PYTHON that is named
-# has another one: make test PYTHON=python3.13
+# Everything runs in a virtual environment of its own, made on first use. A PYTHON that is named has
+# another one, by its version: make test PYTHON=python3.13
 ifdef PYTHON
-VENV := .venv-$(notdir $(PYTHON))
+VENV := .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 else
 PYTHON := python3
 VENV := .venv
@@ -15,8 +15,8 @@ DEMO := runs/demo
 .PHONY: demo test test-slow test-clients lint format bench clean
 
 $(INSTALLED): setup.py
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
-	    { echo "Python 3.10 or newer is needed; $$($(PYTHON) --version) is PYTHON=$(PYTHON)"; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
+	    { echo "PYTHON=$(PYTHON): $$($(PYTHON) --version 2>&1 | head -1); needed is Python 3.10 or newer"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	@# The pip of Python 3.10 tries dozens of versions of packages that are not the matter.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25'

@@ -1,6 +1,11 @@
-# Everything runs in a virtual environment of its own, made on first use.
-PYTHON ?= python3
+# Everything runs in a virtual environment of its own, made on first use. A PYTHON that is named has
+# another one, by its version: make test PYTHON=python3.13
+ifdef PYTHON
+VENV := .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+else
+PYTHON := python3
 VENV := .venv
+endif
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 CLIENTS := $(VENV)/.clients
@@ -10,9 +15,11 @@ DEMO := runs/demo
 .PHONY: demo test test-slow test-clients lint format bench clean
 
 $(INSTALLED): setup.py
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
-	    { echo "Python 3.10 or newer is needed; $$($(PYTHON) --version) is PYTHON=$(PYTHON)"; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
+	    { echo "PYTHON=$(PYTHON): $$($(PYTHON) --version 2>&1 | head -1); needed is Python 3.10 or newer"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
+	@# The pip of Python 3.10 tries dozens of versions of packages that are not the matter.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,serving]'
 	@touch $@
 
@@ -54,4 +61,4 @@ bench: $(PEERS)
 	$(BIN)/python -m benchmarks.run
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf .venv .venv-* build dist *.egg-info

@@ -1,4 +1,4 @@
-"""Packaging of the zoo: three packages, and their console programs."""
+"""One package, in which `zoo/flags` and `zoo/export` are links, and its programs."""
 
 from pathlib import Path
 
@@ -20,9 +20,31 @@ setup(
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
+    license_files=["LICENSE"],
+    keywords=[
+        "variational inference",
+        "variational autoencoder",
+        "generative adversarial network",
+        "density ratio estimation",
+        "model zoo",
+        "tensorflow",
+        "keras",
+    ],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
+        *(f"Programming Language :: Python :: 3.{minor}" for minor in range(10, 14)),
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Scientific/Engineering :: Image Processing",
+    ],
     python_requires=">=3.10",
-    packages=find_packages(include=["zoo", "zoo.*", "export", "export.*", "flags", "flags.*"]),
-    package_data={"flags": ["presets/*/*.flags"], "zoo.paper": ["sweeps/*.json"]},
+    packages=find_packages(include=["zoo", "zoo.*"]),
+    package_data={"zoo.flags": ["presets/*/*.flags"], "zoo.paper": ["sweeps/*.json"]},
     install_requires=[
         "absl-py>=2.1",
         "keras>=3.12,<4",
@@ -60,9 +82,10 @@ setup(
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.5",
             "ruff>=0.12",
+            "setuptools>=70.1",  # builds the wheel that is tested, without the network
         ],
     },
     entry_points={
-        "console_scripts": [f"zoo-{program} = flags.{program}:run" for program in PROGRAMS]
+        "console_scripts": [f"zoo-{program} = zoo.flags.{program}:run" for program in PROGRAMS]
     },
 )

@@ -10,9 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.timing import Comparison, interleaved, seconds
-from export.saved_model import export_saved_model
 from zoo.config import RunConfig
 from zoo.data import load_dataset
+from zoo.export.saved_model import export_saved_model
 from zoo.models import build_model
 from zoo.run import Run
 from zoo.saved_model.signatures import signature_functions

@@ -39,7 +39,7 @@ def _zoo_train() -> float:
     with tempfile.TemporaryDirectory() as folder:
         lines = Path(folder) / "run" / "metrics.jsonl"
         flags = ["--model=vae", f"--batch_size={BATCH_SIZE}", "--steps=100000", "--log_every=1"]
-        command = [sys.executable, "-m", "flags.train", *flags, f"--run_dir={lines.parent}"]
+        command = [sys.executable, "-m", "zoo.flags.train", *flags, f"--run_dir={lines.parent}"]
         start = time.perf_counter()
         process = subprocess.Popen(
             command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

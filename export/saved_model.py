@@ -9,11 +9,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from export.formats import SAVED_MODEL, require_formats
-from export.portable import FOLDER, write_portable
-from export.versions import new_version
-from export.warmup import write_warmup
 from zoo.errors import UsageError, reason
+from zoo.export.formats import SAVED_MODEL, require_formats
+from zoo.export.portable import FOLDER, write_portable
+from zoo.export.versions import new_version
+from zoo.export.warmup import write_warmup
 from zoo.files import atomic_folder, write_json
 from zoo.formats import FORMAT_VERSION
 from zoo.run import Run, versions

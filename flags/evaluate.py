@@ -12,10 +12,10 @@ from pathlib import Path
 
 from absl import flags
 
-from flags import program
 from zoo.config import DataConfig, EvaluationConfig, RunConfig
 from zoo.errors import UsageError
 from zoo.files import check_writable
+from zoo.flags import program
 from zoo.run import Run
 
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from absl import flags
 
-from export.formats import PACKAGES, SAVED_MODEL, require_formats
-from export.versions import new_version
-from flags import program
 from zoo.errors import UsageError
+from zoo.export.formats import PACKAGES, SAVED_MODEL, require_formats
+from zoo.export.versions import new_version
 from zoo.files import check_writable
+from zoo.flags import program
 from zoo.run import Run
 
 
@@ -58,7 +58,7 @@ def main(values: flags.FlagValues) -> None:
     run = Run.open(values.run_dir)
     check_writable(new_version(values.output, values["name"].value, values.version))
     program.start_tensorflow()
-    from export.saved_model import export_saved_model
+    from zoo.export.saved_model import export_saved_model
 
     folder = export_saved_model(
         run,

@@ -20,9 +20,9 @@ from pathlib import Path
 
 from absl import flags
 
-from flags import paths, program
 from zoo.errors import UsageError
 from zoo.files import ROOM, check_length
+from zoo.flags import paths, program
 from zoo.paper import EXPERIMENTS, experiment
 from zoo.paper.scales import SCALES
 

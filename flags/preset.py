@@ -1,8 +1,8 @@
 """Presets: documented settings to begin with, by data set and model.
 
-`--preset=cifar10/vgh` stands for the lines of `presets/cifar10.flags`, then those of the model,
-`--model=vgh` or the file of that name in `presets/models`, then those of `presets/cifar10/vgh.flags`
-where there is such a file.
+`--preset=cifar10/vgh` stands for the lines of `presets/cifar10.flags`, then those of the model:
+`--model=vgh` or those of its file in `presets/models`, then those of `presets/cifar10/vgh.flags`
+if there is one.
 """
 
 from __future__ import annotations

@@ -17,9 +17,9 @@ from typing import Any
 from absl import flags
 from absl import logging as absl_logging
 
-from flags import paths, streams
 from zoo.config import RunConfig
 from zoo.errors import UsageError, WorkerLost, reason
+from zoo.flags import paths, streams
 from zoo.settings import LARGEST_INT
 
 PRESETS = Path(__file__).parent / "presets"

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from absl import flags
 
-from flags import paths, program
 from zoo.errors import UsageError
 from zoo.files import check_writable
+from zoo.flags import paths, program
 from zoo.run import Run
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from absl import flags
 
-from flags import program
 from zoo.errors import UsageError
 from zoo.files import check_writable
+from zoo.flags import program
 from zoo.run import Run
 
 DEFAULT_SAMPLES = 64

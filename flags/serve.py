@@ -16,8 +16,8 @@ from pathlib import Path
 
 from absl import flags
 
-from flags import paths, program
 from zoo.errors import UsageError
+from zoo.flags import paths, program
 
 NOTICE = "zoo-serve is for development: in production, let TF Serving serve the same folder."
 
@@ -70,8 +70,8 @@ def main(values: flags.FlagValues) -> None:
             "pip install 'distribution-matching-zoo[serving]'"
         ) from None
     program.start_tensorflow()
-    from export.serving.limits import Limits
-    from export.serving.server import Server, Stop
+    from zoo.export.serving.limits import Limits
+    from zoo.export.serving.server import Server, Stop
 
     gc.freeze()  # what is imported stays: parsing need not pause for the collector to look at it
     stop = Stop()

@@ -24,9 +24,9 @@ from urllib.parse import quote
 
 from absl import flags
 
-from flags import program
 from zoo.config import RunConfig
 from zoo.errors import UsageError
+from zoo.flags import program
 from zoo.paper.grids import SWEEPS, read
 from zoo.run import Run, folder_lock
 from zoo.sweep import FAILED, FINISHED, RATE, UNFINISHED, Entry, Sweep, as_settings
@@ -194,7 +194,7 @@ def _is_finished(folder: Path, config: RunConfig) -> bool:
 def _train(point: Point, sweep: Sweep) -> bool:
     """Trains one point and notes how it ended; False where the sweep was asked to stop."""
     folder = sweep.path / point.folder
-    command = [sys.executable, "-m", "flags.train", f"--run_dir={folder}"]
+    command = [sys.executable, "-m", "zoo.flags.train", f"--run_dir={folder}"]
     command += [f"--{name}={_text(value)}" for name, value in point.given.items()]
     code, line, stopped = _call(command)
     state, message = UNFINISHED, ""

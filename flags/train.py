@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from absl import flags
 
-from flags import program, sweep
 from zoo.config import DataConfig, ModelConfig, RunConfig, TrainingConfig
+from zoo.flags import program, sweep
 
 
 def define(values: flags.FlagValues) -> None:

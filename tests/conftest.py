@@ -2,7 +2,7 @@ import hypothesis
 import numpy as np
 import pytest
 
-from flags.program import start_tensorflow
+from zoo.flags.program import start_tensorflow
 
 start_tensorflow()
 import tensorflow as tf  # noqa: E402

@@ -15,9 +15,9 @@ from tensorflow_serving.apis import (
     predict_pb2,
 )
 
-from export.serving import tensors, wire
-from export.serving.limits import Refusal, invalid
-from export.serving.model import ServedModel
+from zoo.export.serving import tensors, wire
+from zoo.export.serving.limits import Refusal, invalid
+from zoo.export.serving.model import ServedModel
 
 _DEFAULT_SIGNATURE = "serving_default"
 # A call holds a thread from its headers on: one whose message never comes ends with its connection.

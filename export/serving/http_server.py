@@ -15,8 +15,8 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from export.serving import rest
-from export.serving.model import ServedModel
+from zoo.export.serving import rest
+from zoo.export.serving.model import ServedModel
 
 _LINGER_SECONDS = 2.0  # chosen
 _FIRST_SECONDS = 0.2  # for which a connection keeps its place, so that it can be read; chosen

@@ -16,9 +16,9 @@ import tensorflow as tf
 from tensorflow.core.protobuf import error_codes_pb2, saved_model_pb2
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 
-from export.serving import tensors
-from export.serving.limits import Limits, Refusal, invalid
-from export.serving.versions import Versions
+from zoo.export.serving import tensors
+from zoo.export.serving.limits import Limits, Refusal, invalid
+from zoo.export.serving.versions import Versions
 from zoo.saved_model.graph import refuse_reaching_out
 from zoo.saved_model.manifest import check_manifest
 

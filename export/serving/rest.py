@@ -13,9 +13,9 @@ from google.protobuf import json_format
 from grpc import StatusCode
 from tensorflow_serving.apis import get_model_metadata_pb2
 
-from export.serving import tensors
-from export.serving.limits import Refusal, invalid
-from export.serving.model import ServedModel
+from zoo.export.serving import tensors
+from zoo.export.serving.limits import Refusal, invalid
+from zoo.export.serving.model import ServedModel
 
 _MODEL = (
     r"/v1/models(?:/(?P<name>[^/:]+))?(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
-from export.serving.grpc import grpc_server
-from export.serving.http_server import RestServer
-from export.serving.limits import Limits, Refusal
-from export.serving.model import ServedModel
 from zoo.errors import UsageError
+from zoo.export.serving.grpc import grpc_server
+from zoo.export.serving.http_server import RestServer
+from zoo.export.serving.limits import Limits, Refusal
+from zoo.export.serving.model import ServedModel
 
 _DRAIN_SECONDS = 30.0  # chosen; for gRPC calls under way when the server is told to stop
 

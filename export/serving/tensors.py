@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import types_pb2
 
-from export.serving.limits import Refusal, invalid
+from zoo.export.serving.limits import Refusal, invalid
 
 Specs = Mapping[str, tf.TensorSpec]
 Arrays = dict[str, np.ndarray]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from export.serving.limits import invalid
+from zoo.export.serving.limits import invalid
 
 _MOST_FIELDS = 10_000  # a request has some dozens; chosen
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5

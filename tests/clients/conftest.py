@@ -4,9 +4,9 @@ import functools
 
 import pytest
 
-from export.saved_model import export_saved_model
 from tests.export.runs import make_run
 from tests.models.variants import VARIANTS, variant_id
+from zoo.export.saved_model import export_saved_model
 
 # Options that change the training alone leave the same graphs.
 TRAINING = {"kl_weight", "dequantization", "critic_updates", "real_weight", "adversarial_loss"}

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from export.portable import FOLDER, write_portable
 from tests.clients.conftest import EXPORTED
 from tests.export.runs import INPUTS
 from zoo.errors import UsageError
+from zoo.export.portable import FOLDER, write_portable
 from zoo.models.adversarial_vb import MOMENT_DRAWS
 from zoo.noise import row_noise
 

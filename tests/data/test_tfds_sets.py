@@ -7,7 +7,7 @@ import pytest
 import tensorflow_datasets
 
 from zoo.config import DataConfig
-from zoo.data import load_dataset
+from zoo.data import load_dataset, tfds_sets
 from zoo.data.celeb_a import RECIPE
 from zoo.data.color_mnist import color_digits
 from zoo.errors import UsageError

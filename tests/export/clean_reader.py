@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flags.program import start_tensorflow
+from zoo.flags.program import start_tensorflow
 
 start_tensorflow()
 import keras  # noqa: E402

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from export import formats
-from export.portable import FOLDER
-from export.saved_model import export_saved_model
 from tests.export.runs import INPUTS, make_run
 from tests.models.variants import tiny_model
 from zoo.errors import UsageError
+from zoo.export import formats
+from zoo.export.portable import FOLDER
+from zoo.export.saved_model import export_saved_model
 from zoo.noise import row_noise
 from zoo.saved_model.signatures import portable_functions, signature_functions
 
@@ -62,7 +62,7 @@ def test_a_failed_conversion_leaves_nothing(run, tmp_path, monkeypatch):
     def fail(*_):
         raise UsageError("decode cannot be converted")
 
-    monkeypatch.setattr("export.portable._tflite", fail)
+    monkeypatch.setattr("zoo.export.portable._tflite", fail)
     with pytest.raises(UsageError, match="cannot be converted"):
         export_saved_model(
             run, tmp_path, "vae", signatures=["decode"], formats=["saved_model", "tflite"]

@@ -12,11 +12,11 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from export.saved_model import export_saved_model
 from tests.export.runs import GUARDS, INPUTS, ROWS, STEPS, make_run, trained_run
 from tests.models.variants import VARIANTS, variant_id
 from zoo.errors import UsageError
 from zoo.evaluation.subject.subject import Subject
+from zoo.export.saved_model import export_saved_model
 from zoo.saved_model.signatures import signature_functions
 from zoo.state import OPTIMIZER
 
@@ -200,7 +200,7 @@ def test_a_failed_export_leaves_nothing(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("export.saved_model.write_warmup", fail)
+    monkeypatch.setattr("zoo.export.saved_model.write_warmup", fail)
     with pytest.raises(UsageError, match="No space left on device"):
         export_saved_model(run, tmp_path / "served", "vae")
     assert not (tmp_path / "served").exists()

@@ -9,8 +9,8 @@ from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
-from export.saved_model import export_saved_model
 from tests.export.runs import INPUTS, make_run
+from zoo.export.saved_model import export_saved_model
 
 METHOD = "tensorflow/serving/predict"
 MOST_WARMUP_RECORDS = 1000

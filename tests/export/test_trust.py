@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from export.saved_model import export_saved_model
 from tests.export.runs import make_run
 from tests.flags.in_process import call
 from zoo.errors import UsageError
 from zoo.evaluation.subject.subject import Subject
+from zoo.export.saved_model import export_saved_model
 from zoo.saved_model.graph import refuse_reaching_out
 from zoo.saved_model.manifest import NAME, check_manifest
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from export.versions import new_version
 from zoo.errors import UsageError
+from zoo.export.versions import new_version
 
 
 def test_the_next_free_version(tmp_path):

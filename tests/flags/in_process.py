@@ -4,12 +4,12 @@ from importlib import import_module
 
 import pytest
 
-from flags import program
+from zoo.flags import program
 
 
 def call(name, *arguments):
     """Runs a program and returns its exit code."""
-    module = import_module(f"flags.{name}")
+    module = import_module(f"zoo.flags.{name}")
     with pytest.raises(SystemExit) as end:
         program.run_program(
             module.main, module.define, module.__doc__, [f"zoo-{name}", *map(str, arguments)]

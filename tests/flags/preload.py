@@ -3,7 +3,7 @@
 Nothing here may start TensorFlow's devices or threads: they would not survive the fork.
 """
 
-from flags.program import start_tensorflow
+from zoo.flags.program import start_tensorflow
 
 start_tensorflow()
 

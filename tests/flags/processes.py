@@ -86,7 +86,7 @@ def _run(name, argv, out, err):
     for stream, path in ((1, out), (2, err)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), stream)
     sys.argv = argv
-    import_module(f"flags.{name}").run()
+    import_module(f"zoo.flags.{name}").run()
 
 
 @contextlib.contextmanager

@@ -215,7 +215,7 @@ def assert_same_weights(folder, other):
 @pytest.mark.parametrize("seconds", [0.5, 3])
 def test_ctrl_c_at_the_start(tmp_path, seconds):
     """A process of its own from the shell: while it imports, and somewhat later."""
-    command = [sys.executable, "-m", "flags.train", *arguments(tmp_path / "run")]
+    command = [sys.executable, "-m", "zoo.flags.train", *arguments(tmp_path / "run")]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
@@ -287,7 +287,7 @@ def test_no_space_for_one_part_of_a_run(tmp_path, straight, part):
 def test_output_that_cannot_be_printed():
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "flags.train", "--help"],
+            [sys.executable, "-m", "zoo.flags.train", "--help"],
             cwd=ROOT,
             stdout=full,
             stderr=subprocess.PIPE,

@@ -92,7 +92,7 @@ def flag_names(program):
     from absl import flags
 
     values = flags.FlagValues()
-    import_module(f"flags.{program}").define(values)
+    import_module(f"zoo.flags.{program}").define(values)
     return sorted(set(values) - {"list_models"})
 
 

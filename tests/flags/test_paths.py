@@ -12,12 +12,12 @@ import pytest
 from absl import flags as absl_flags
 
 import zoo
-from flags import paths, program
 from tests.flags.conftest import TINY
 from tests.flags.in_process import call, contents
 from tests.flags.test_programs import NAMES
 from zoo.config import DataConfig, ModelConfig, RunConfig, TrainingConfig
 from zoo.errors import UsageError
+from zoo.flags import paths, program
 from zoo.run import Run
 from zoo.sweep import Sweep
 
@@ -46,7 +46,7 @@ TEXTS = {
 
 def defined(name):
     values = absl_flags.FlagValues()
-    import_module(f"flags.{name}").define(values)
+    import_module(f"zoo.flags.{name}").define(values)
     return values
 
 
@@ -114,7 +114,7 @@ def test_home_at_the_doors_of_python(trained, tmp_path, monkeypatch):
     assert Sweep.open("~/runs").path == tmp_path / "runs"
     again = zoo.train("~/runs/r", **run.config.flat())
     assert again.path == run.path and len(again.history()) == 2
-    from export.saved_model import export_saved_model
+    from zoo.export.saved_model import export_saved_model
 
     assert export_saved_model(run, "~/served", "tiny") == tmp_path / "served" / "tiny" / "1"
     assert not list((tmp_path / "here").iterdir())
@@ -200,6 +200,6 @@ def test_a_flag_file_that_would_be_waited_for(tmp_path, capsys, nested, written)
 
 def test_a_flag_file_from_a_pipe_of_the_shell():
     """`<(...)` is a FIFO too, which is read to its end once."""
-    code = f"{sys.executable} -m flags.train --flagfile=<(echo --list_models)"
+    code = f"{sys.executable} -m zoo.flags.train --flagfile=<(echo --list_models)"
     done = subprocess.run(["bash", "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0 and "`vae`" in done.stdout, done.stderr

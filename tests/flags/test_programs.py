@@ -12,9 +12,9 @@ import pytest
 from absl import flags as absl_flags
 from PIL import Image
 
-from flags import program
 from tests.flags.in_process import call, contents
 from zoo.config import RunConfig
+from zoo.flags import program
 from zoo.models import model_class
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +27,7 @@ TINY = [
 
 
 def test_programs_start_without_tensorflow():
-    code = f"import sys, {', '.join(f'flags.{name}' for name in NAMES)}\n"
+    code = f"import sys, {', '.join(f'zoo.flags.{name}' for name in NAMES)}\n"
     code += "sys.exit(any(m in sys.modules for m in ('tensorflow', 'keras')))"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
@@ -40,7 +40,7 @@ def test_help(name, capsys):
 
 
 def test_help_of_the_process():
-    command = [sys.executable, "-m", "flags.train", "--help"]
+    command = [sys.executable, "-m", "zoo.flags.train", "--help"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert "--latent_size" in done.stdout and done.stderr == ""
 
@@ -118,7 +118,7 @@ PRESETS = sorted(program.PRESETS.rglob("*.flags"))
 @pytest.mark.parametrize("file", PRESETS, ids=[f"{f.parent.name}/{f.stem}" for f in PRESETS])
 def test_preset(file):
     values = absl_flags.FlagValues()
-    module = import_module("flags.train")
+    module = import_module("zoo.flags.train")
     module.define(values)
     preset = str(file.relative_to(program.PRESETS).with_suffix(""))
     program.parse(values, ["zoo-train", f"--preset={preset}", "--seed=123"], "about")
@@ -137,7 +137,7 @@ def test_a_flag_after_the_preset_overrides_it():
         ["--steps=7", "--preset", "color_mnist/vae"],
     ):
         values = absl_flags.FlagValues()
-        import_module("flags.train").define(values)
+        import_module("zoo.flags.train").define(values)
         program.parse(values, ["zoo-train", *arguments], "about")
         chosen = program.settings(values)
         assert chosen["steps"] == 7 and chosen["checkpoint_every"] == 5000

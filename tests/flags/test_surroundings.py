@@ -83,7 +83,7 @@ def free_port():
 def run(name, where, *, before=(), closed=(), **options):
     """Runs a program to its end, or to its first answer; returns its exit code and stderr."""
     port = free_port()
-    command = [*before, sys.executable, "-m", f"flags.{name}", *arguments(name, where, port)]
+    command = [*before, sys.executable, "-m", f"zoo.flags.{name}", *arguments(name, where, port)]
 
     def close():
         for number in closed:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from absl import flags as absl_flags
 
-from flags import program, sweep, train
 from tests.flags.test_programs import TINY, call, contents
 from zoo.config import RunConfig, parse_learning_rate
+from zoo.flags import program, sweep, train
 from zoo.models import model_class, resolve
 from zoo.paper import grids
 from zoo.registry import MODELS
@@ -178,7 +178,7 @@ def test_the_index_keeps_what_was_there(tmp_path):
 
 
 def start(folder, *arguments):
-    command = [sys.executable, "-m", "flags.train", *TINY, f"--run_dir={folder}", *arguments]
+    command = [sys.executable, "-m", "zoo.flags.train", *TINY, f"--run_dir={folder}", *arguments]
     return subprocess.Popen(
         command,
         cwd=ROOT,

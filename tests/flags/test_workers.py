@@ -31,7 +31,7 @@ SETTINGS = {
 
 def command(folder, strategy="multi_worker", **settings):
     flags = {**SETTINGS, "strategy": strategy, "run_dir": folder, **settings}
-    return ["-m", "flags.train", *(f"--{name}={value}" for name, value in flags.items())]
+    return ["-m", "zoo.flags.train", *(f"--{name}={value}" for name, value in flags.items())]
 
 
 def steps(folder):

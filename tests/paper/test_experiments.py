@@ -2,9 +2,9 @@
 
 import pytest
 
-from flags import paper
 from tests.flags.test_programs import call
 from zoo.files import read_json
+from zoo.flags import paper
 from zoo.paper import EXPERIMENTS
 from zoo.paper.outcome import NOT_SEEN, SEEN, UNDECIDED
 from zoo.paper.scales import SCALES

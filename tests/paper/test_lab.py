@@ -4,8 +4,8 @@ import signal
 
 import pytest
 
-from flags import paper
 from tests.flags.test_programs import call
+from zoo.flags import paper
 from zoo.paper.lab import Lab, Stopped
 from zoo.paper.scales import SCALES
 from zoo.run import Run

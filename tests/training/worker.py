@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from flags.program import start_tensorflow
 from zoo.config import RunConfig
 from zoo.errors import UsageError
+from zoo.flags.program import start_tensorflow
 
 start_tensorflow()
 from zoo.training.loop import train  # noqa: E402

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from export.saved_model import export_saved_model
 from tests.export.test_saved_model import make_run
 from zoo.config import EvaluationConfig
 from zoo.data.images import ImageDataset, Split
@@ -13,6 +12,7 @@ from zoo.evaluation.latent.aggregate_posterior import draw_aggregate, draw_throu
 from zoo.evaluation.latent.marginal_kl import MarginalKLMetric
 from zoo.evaluation.subject.encodings import encode_dataset, images_at
 from zoo.evaluation.subject.subject import Subject
+from zoo.export.saved_model import export_saved_model
 from zoo.records import Record
 
 SIZES = {"train": 9, "validation": 4, "test": 3}

@@ -2,13 +2,13 @@ import threading
 
 import pytest
 
-from export.saved_model import export_saved_model
-from export.serving.limits import Limits
-from export.serving.model import Signature
-from export.serving.server import Server
 from tests.export.serving.clients import Grpc
 from tests.models.variants import TINY, tiny_model
 from zoo.config import RunConfig
+from zoo.export.saved_model import export_saved_model
+from zoo.export.serving.limits import Limits
+from zoo.export.serving.model import Signature
+from zoo.export.serving.server import Server
 from zoo.run import Run
 
 MAX_ROWS = 16

@@ -10,9 +10,9 @@ import time
 import numpy as np
 import pytest
 
-from export.serving.limits import Limits
-from export.serving.server import Server
 from tests.export.serving.clients import Grpc, http, raw, rest_predict
+from zoo.export.serving.limits import Limits
+from zoo.export.serving.server import Server
 
 ZERO = {"inputs": [[0, 0, 0]]}
 HEAD = b"POST /v1/models/vae:predict HTTP/1.1\r\nHost: x\r\n"

@@ -25,7 +25,7 @@ BANNER = r"REST http://127\.0\.0\.1:(\d+)/v1/models/vae, gRPC 127\.0\.0\.1:(\d+)
 @contextlib.contextmanager
 def program(model, *flags):
     """zoo-serve as a process, and its ports."""
-    command = [sys.executable, "-m", "flags.serve", f"--model={model}", *flags]
+    command = [sys.executable, "-m", "zoo.flags.serve", f"--model={model}", *flags]
     command += ["--rest_port=0", "--grpc_port=0"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as process:
@@ -52,7 +52,7 @@ def test_serves_until_it_is_told_to_stop(folder, number):
 def test_a_signal_that_another_thread_gets_stops_it_too():
     code = """
 import signal, threading, time
-from export.serving.server import Stop
+from zoo.export.serving.server import Stop
 
 stop = Stop()
 other = threading.Thread(target=time.sleep, args=(60,), daemon=True)
@@ -112,7 +112,7 @@ def test_what_may_be_sent_to_it_is_answered_and_leaves_no_traceback(folder, tmp_
 @pytest.mark.slow
 def test_help_takes_less_than_two_seconds():
     start = time.monotonic()
-    command = [sys.executable, "-m", "flags.serve", "--help"]
+    command = [sys.executable, "-m", "zoo.flags.serve", "--help"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert time.monotonic() - start < 2 and "--rest_port" in done.stdout
 
@@ -120,7 +120,7 @@ def test_help_takes_less_than_two_seconds():
 def test_a_missing_extra_is_named(tmp_path):
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "saved_model.pb").touch()
-    code = "import sys; sys.modules['grpc'] = None; from flags.serve import run; run()"
+    code = "import sys; sys.modules['grpc'] = None; from zoo.flags.serve import run; run()"
     command = [sys.executable, "-c", code, f"--model={tmp_path}"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.count("\n") == 1

@@ -9,11 +9,11 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import classification_pb2, predict_pb2
 
-from export.serving.limits import Limits
-from export.serving.server import Server
 from tests.export.serving.clients import Grpc, http, raw, rest_predict
 from tests.export.serving.conftest import MAX_ROWS
 from zoo.errors import UsageError
+from zoo.export.serving.limits import Limits
+from zoo.export.serving.server import Server
 
 Z = [[0.5, -1.0, 2.0], [0.0, 0.25, -0.5]]
 

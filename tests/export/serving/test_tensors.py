@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tensorflow.core.framework import tensor_pb2
 
-from export.serving import tensors
-from export.serving.limits import Refusal
+from zoo.export.serving import tensors
+from zoo.export.serving.limits import Refusal
 
 ROWS = 4
 Z = {"z": tf.TensorSpec([None, 2], tf.float32)}

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tensorflow.core.protobuf import saved_model_pb2
 
-from export.serving.server import Server
-from export.serving.versions import STATES, Versions
 from tests.export.serving.clients import Grpc, http, rest_predict
+from zoo.export.serving.server import Server
+from zoo.export.serving.versions import STATES, Versions
 from zoo.saved_model.manifest import NAME
 
 ROW = {"instances": [[0.5, -1, 2]]}

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, predict_pb2
 
-from export.serving import wire
-from export.serving.limits import Refusal
+from zoo.export.serving import wire
+from zoo.export.serving.limits import Refusal
 
 KINDS = [
     predict_pb2.PredictRequest,

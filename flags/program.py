@@ -163,17 +163,13 @@ def start_tensorflow() -> None:
         )
     if os.path.expanduser("~") == "~":  # no home folder is known: Keras would make one called so
         os.environ.setdefault("KERAS_HOME", os.path.join(os.devnull, "keras"))
-    name = Path(sys.argv[0]).stem
-    with (
-        _quiet_stderr() as stderr,
-        signals.handled(
-            functools.partial(signals.end_at_once, name, stderr), instead_of=signals.raise_signalled
-        ),
-    ):
-        import keras  # noqa: F401
-        import tensorflow as tf
+    with _quiet_stderr() as stderr:
+        end = functools.partial(signals.end_at_once, Path(sys.argv[0]).stem, stderr)
+        with signals.handled(end, signals.raising()):
+            import keras  # noqa: F401
+            import tensorflow as tf
 
-        tf.config.list_physical_devices()
+            tf.config.list_physical_devices()
 
 
 def run_program(
@@ -214,6 +210,7 @@ def _outcome(
 ) -> tuple[int, str]:
     """Runs a program; returns its exit code, and the line that says why it is not 0."""
     streams.open_missing()
+    streams.outlive_terminals()
     absl_logging.use_absl_handler()
     absl_logging.set_verbosity(absl_logging.WARNING)
     logging.getLogger("zoo").setLevel(logging.INFO)  # of others, warnings alone

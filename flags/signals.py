@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,28 +48,27 @@ def outcome(interrupt: KeyboardInterrupt) -> tuple[int, str]:
     return 128 + number, ": ".join([_SAID[number], *map(str, interrupt.args)])
 
 
+def raising() -> list[int]:
+    """The signals that raise `Signalled` now; none in a process that is not one of a program."""
+    return [number for number in _SAID if signal.getsignal(number) is raise_signalled]
+
+
 def handle(
-    handler: Callable[[int, Any], None], instead_of: Callable[[int, Any], None] | None = None
+    handler: Callable[[int, Any], None], numbers: Iterable[int] = tuple(_SAID)
 ) -> dict[int, Any]:
-    """Gives all signals that are not ignored to `handler`, or those of another handler alone;
-    returns the handlers before."""
+    """Gives those of the signals that are not ignored to `handler`; returns the handlers before."""
     if threading.current_thread() is not threading.main_thread():
         return {}  # Python gives signals to the main thread only
-    before = {number: signal.getsignal(number) for number in _SAID}
-    for number, previous in before.copy().items():
-        if previous is signal.SIG_IGN or instead_of not in (None, previous):
-            del before[number]
-        else:
-            signal.signal(number, handler)
-    return before
+    heard = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    return {number: signal.signal(number, handler) for number in heard}
 
 
 @contextlib.contextmanager
 def handled(
-    handler: Callable[[int, Any], None], instead_of: Callable[[int, Any], None] | None = None
+    handler: Callable[[int, Any], None], numbers: Iterable[int] = tuple(_SAID)
 ) -> Iterator[None]:
     """Does so while the block lasts."""
-    before = handle(handler, instead_of)
+    before = handle(handler, numbers)
     try:
         yield
     finally:

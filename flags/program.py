@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import io
 import logging
 import os
-import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,8 +18,8 @@ from absl import flags
 from absl import logging as absl_logging
 
 from zoo.config import RunConfig
-from zoo.errors import UsageError, WorkerLost, reason
-from zoo.flags import paths, streams
+from zoo.errors import UsageError, WorkerLost, is_out_of_memory, reason
+from zoo.flags import paths, signals, streams
 from zoo.settings import LARGEST_INT
 
 PRESETS = Path(__file__).parent / "presets"
@@ -27,10 +27,10 @@ PRESETS = Path(__file__).parent / "presets"
 # Exit codes beside 0.
 USAGE_ERROR = 2
 WORKER_LOST = 3
-INTERRUPTED = 130  # as shells count: 128 + SIGINT
 EXIT_CODES = """\
-Exit codes: 0 done; 2 a mistake in the command, a file or disk that will not do, or a number that
-is not finite, told in one line; 130 stopped by Ctrl-C; 1 a bug, with its traceback."""
+Exit codes: 0 done; 2 a mistake in the command, a file, a disk or a memory that will not do, or a
+number that is not finite; 130, 143, 129 stopped by SIGINT (Ctrl-C), SIGTERM, SIGHUP, unless said
+otherwise above; each of these told in one line; 1 a bug, with its traceback."""
 
 _ABSL = {"int": flags.DEFINE_integer, "float": flags.DEFINE_float, "bool": flags.DEFINE_bool}
 
@@ -135,14 +135,15 @@ def parse(values: flags.FlagValues, argv: list[str], about: str) -> None:
 
 
 @contextlib.contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """Keeps what native code prints at start-up off stderr; shows it if the block fails."""
+def _quiet_stderr() -> Iterator[int]:
+    """Keeps what native code prints at start-up off stderr, and shows it if the block fails; gives
+    the number of the stderr outside."""
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as caught:
         os.dup2(caught.fileno(), 2)
         try:
-            yield
+            yield kept
         except Exception:
             caught.seek(0)
             os.write(kept, caught.read())
@@ -150,23 +151,6 @@ def _quiet_stderr() -> Iterator[None]:
         finally:
             os.dup2(kept, 2)
             os.close(kept)
-
-
-@contextlib.contextmanager
-def _patient_interrupt() -> Iterator[None]:
-    """Puts Ctrl-C off to the end of the block: imports would swallow it or break on it."""
-    caught = []
-    before = signal.getsignal(signal.SIGINT)
-    if before is not signal.default_int_handler:  # ignored, or a caller's own
-        yield
-        return
-    signal.signal(signal.SIGINT, lambda *_: caught.append(1))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if caught:
-        raise KeyboardInterrupt
 
 
 def start_tensorflow() -> None:
@@ -179,11 +163,13 @@ def start_tensorflow() -> None:
         )
     if os.path.expanduser("~") == "~":  # no home folder is known: Keras would make one called so
         os.environ.setdefault("KERAS_HOME", os.path.join(os.devnull, "keras"))
-    with _patient_interrupt(), _quiet_stderr():
-        import keras  # noqa: F401
-        import tensorflow as tf
+    with _quiet_stderr() as stderr:
+        end = functools.partial(signals.end_at_once, Path(sys.argv[0]).stem, stderr)
+        with signals.handled(end, signals.raising()):
+            import keras  # noqa: F401
+            import tensorflow as tf
 
-        tf.config.list_physical_devices()
+            tf.config.list_physical_devices()
 
 
 def run_program(
@@ -192,7 +178,7 @@ def run_program(
     about: str,
     argv: list[str] | None = None,
 ) -> None:
-    """Runs a program and exits; see `EXIT_CODES`, of which 2 and 130 come with one line on stderr.
+    """Runs a program and exits; see `EXIT_CODES`; all but 0 and 1 come with one line on stderr.
 
     Args:
         main: the program; returns its exit code, None for 0. Calls `start_tensorflow` once it has
@@ -202,7 +188,29 @@ def run_program(
         argv: the command line, the process's own by default.
     """
     argv = sys.argv if argv is None else argv
+    try:
+        with signals.handled(signals.raise_signalled):
+            code, line = _outcome(main, define, about, argv)
+    except KeyboardInterrupt as interrupt:
+        code, line = signals.outcome(interrupt)
+    if line:
+        # A value may have what stderr cannot show.
+        shown = " ".join(line.split()).encode("utf-8", "backslashreplace").decode()
+        print(f"{Path(argv[0]).stem}: {shown}", file=sys.stderr)
+    if signals.PROGRAM:  # all is said: a signal that comes now, or again, adds nothing
+        signals.handle(lambda *_: os._exit(code))
+    raise SystemExit(code)
+
+
+def _outcome(
+    main: Callable[[flags.FlagValues], int | None],
+    define: Callable[[flags.FlagValues], None],
+    about: str,
+    argv: list[str],
+) -> tuple[int, str]:
+    """Runs a program; returns its exit code, and the line that says why it is not 0."""
     streams.open_missing()
+    streams.outlive_terminals()
     absl_logging.use_absl_handler()
     absl_logging.set_verbosity(absl_logging.WARNING)
     logging.getLogger("zoo").setLevel(logging.INFO)  # of others, warnings alone
@@ -215,34 +223,20 @@ def run_program(
         parse(values, argv, about)
         code = main(values) or 0
         _flush_stdout()
+        return code, ""
     except UsageError as error:
-        code, line = USAGE_ERROR, str(error)
+        return USAGE_ERROR, str(error)
     except WorkerLost as error:
-        code, line = WORKER_LOST, str(error)
+        return WORKER_LOST, str(error)
     except OSError as error:  # full, read-only, forbidden, gone: the system's word is the message
-        where = f"{error.filename}: " if error.filename else ""
-        code, line = USAGE_ERROR, f"{where}{error.strerror or error}"
         with contextlib.suppress(UsageError):
             _flush_stdout()
+        where = f"{error.filename}: " if error.filename else ""
+        return USAGE_ERROR, f"{where}{error.strerror or error}"
     except Exception as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
-        code, line = USAGE_ERROR, f"memory or disk does not suffice: {reason(error)}"
-    except KeyboardInterrupt as interrupt:
-        code, line = INTERRUPTED, ": ".join(["interrupted", *map(str, interrupt.args)])
-    else:
-        raise SystemExit(code)
-    # A value may have what stderr cannot show.
-    shown = " ".join(line.split()).encode("utf-8", "backslashreplace").decode()
-    print(f"{Path(argv[0]).stem}: {shown}", file=sys.stderr)
-    raise SystemExit(code)
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    tf = sys.modules.get("tensorflow")
-    return isinstance(error, MemoryError) or (
-        tf is not None and isinstance(error, tf.errors.ResourceExhaustedError)
-    )
+        return USAGE_ERROR, f"memory or disk does not suffice: {reason(error)}"
 
 
 def _flush_stdout() -> None:

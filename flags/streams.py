@@ -1,7 +1,10 @@
-"""The standard streams of a process that was started without them, as by a daemon."""
+"""The standard streams of a process that was started without them, as by a daemon, or outlives its
+terminal."""
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
 
@@ -28,3 +31,27 @@ def open_missing() -> None:
     handler = logging.get_absl_handler().python_handler
     if handler.stream is None:  # taken when absl was imported
         handler.setStream(sys.stderr)
+
+
+class _Terminal(io.FileIO):
+    """A terminal that takes whatever is written to it once it is gone, when nobody can read it."""
+
+    def write(self, data: bytes) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return len(data)
+
+
+def outlive_terminals() -> None:
+    """Lets nothing fail that is printed to a terminal which has been closed: what SIGHUP asks for,
+    a last checkpoint, say, is yet to come."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper) and stream.isatty():
+            stream.flush()
+            binary = io.BufferedWriter(_Terminal(stream.fileno(), "w", closefd=False))
+            text = io.TextIOWrapper(binary, stream.encoding, stream.errors, line_buffering=True)
+            setattr(sys, name, text)

@@ -26,7 +26,7 @@ from absl import flags
 
 from zoo.config import RunConfig
 from zoo.errors import UsageError
-from zoo.flags import program
+from zoo.flags import program, signals
 from zoo.paper.grids import SWEEPS, read
 from zoo.run import Run, folder_lock
 from zoo.sweep import FAILED, FINISHED, RATE, UNFINISHED, Entry, Sweep, as_settings
@@ -209,9 +209,9 @@ def _train(point: Point, sweep: Sweep) -> bool:
 
 
 def _call(command: list[str]) -> tuple[int, str, bool]:
-    """Runs a child: its exit code, the last line of its stderr, and whether a SIGTERM came.
+    """Runs a child: its exit code, the last line of its stderr, and whether it was told to stop.
 
-    A SIGTERM to this process goes on to the child, which ends with a checkpoint.
+    A SIGTERM or SIGHUP to this process tells it to, and it ends with a checkpoint.
     """
     children: list[subprocess.Popen] = []
     stopped = False
@@ -222,15 +222,14 @@ def _call(command: list[str]) -> tuple[int, str, bool]:
         for child in children:
             child.terminate()
 
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        with subprocess.Popen(command, stderr=subprocess.PIPE) as child:
-            children.append(child)
-            if stopped:
-                child.terminate()
-            line = _show(child)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with (
+        signals.handled(stop, (signal.SIGTERM, signal.SIGHUP)),
+        subprocess.Popen(command, stderr=subprocess.PIPE) as child,
+    ):
+        children.append(child)
+        if stopped:
+            child.terminate()
+        line = _show(child)
     return child.returncode, line, stopped
 
 
@@ -240,7 +239,8 @@ def _show(child: subprocess.Popen) -> str:
     tail = ""
     try:
         while chunk := os.read(child.stderr.fileno(), 4096):
-            os.write(2, chunk)
+            sys.stderr.buffer.write(chunk)
+            sys.stderr.buffer.flush()
             tail = (tail + decoder.decode(chunk))[-4096:]
     except BaseException:
         child.terminate()

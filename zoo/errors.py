@@ -1,4 +1,5 @@
-"""The exceptions of the zoo: a mistake that a user can mend, and the loss of another worker."""
+"""The exceptions of the zoo: a mistake that a user can mend, and the loss of another worker; and
+what those of others mean."""
 
 import re
 
@@ -10,6 +11,14 @@ _HEADING = re.compile(
     r"|\s*\(\d+\) \w+: *$"
 )
 _WHERE = re.compile(r"Error in user-defined function passed to .*?: (?=assertion failed)")
+
+# How running out of memory is told by exceptions of all sorts: by TensorFlow's allocators, by C++,
+# and by oneDNN, which asks the system for the memory of each of its kernels.
+_OUT_OF_MEMORY = re.compile(
+    r"\bOOM\b|bad_alloc|out of memory|RESOURCE_EXHAUSTED"
+    r"|could not (create|execute) (a |an )?(primitive|memory|reorder)",
+    re.IGNORECASE,
+)
 
 
 class UsageError(ValueError):
@@ -33,3 +42,12 @@ def reason(error: BaseException) -> str:
     lines = _KERNEL.sub("", str(error)).splitlines()
     said = [line.strip() for line in lines if line.strip() and not _HEADING.match(line)]
     return _WHERE.sub("", said[0]) if said else type(error).__name__
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory did not suffice; a full disk tells a `ResourceExhaustedError` too."""
+    return (
+        isinstance(error, MemoryError)
+        or any(kind.__name__ == "ResourceExhaustedError" for kind in type(error).__mro__)
+        or (not isinstance(error, UsageError) and bool(_OUT_OF_MEMORY.search(str(error))))
+    )

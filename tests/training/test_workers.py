@@ -85,10 +85,10 @@ class Three(Workers):
     """One of three workers, of which the others say what they are told to."""
 
     def __init__(self, others):
-        self.count, self.chief, self.others = 3, False, others
+        self.count, self.chief, self.votes = 3, False, others
 
     def total(self, value):
-        return value + sum(self.others)
+        return value + sum(self.votes)
 
 
 def test_the_failure_of_another_stops_this_one():

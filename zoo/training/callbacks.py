@@ -230,7 +230,7 @@ class ErrorRates(StepCallback):
 
 
 class Preemption(StepCallback):
-    """After SIGTERM or Ctrl-C to any worker: ends training on all of them after the step in
+    """After SIGTERM, SIGHUP or Ctrl-C to any worker: ends training on all of them after the step in
     progress, with a checkpoint of it. The last of the callbacks.
 
     A second Ctrl-C does not wait for the step.
@@ -256,8 +256,8 @@ class Preemption(StepCallback):
         if threading.current_thread() is not threading.main_thread():
             yield  # Python gives signals to the main thread only
             return
-        numbers = (signal.SIGTERM, signal.SIGINT)
-        # A background job of a shell ignores Ctrl-C, and goes on to.
+        numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+        # A background job of a shell ignores Ctrl-C, one under nohup SIGHUP, and they go on to.
         heard = [n for n in numbers if signal.getsignal(n) is not signal.SIG_IGN]
         before = {number: signal.signal(number, ask) for number in heard}
         try:

@@ -28,7 +28,7 @@ class Training:
     Attributes:
         run: the run folder.
         first_step: steps that were done before.
-        last_step: steps done now; less than the configured steps only after a SIGTERM.
+        last_step: steps done now; less than the configured steps only after a SIGTERM or SIGHUP.
         model: the model, trained.
         chief: whether this process wrote the run folder; among several workers one does.
     """

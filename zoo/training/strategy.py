@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import threading
 
 import tensorflow as tf
-from absl import logging
 
-from zoo.errors import UsageError, WorkerLost
-from zoo.training.workers import check_cluster
-
-PATIENCE = 30.0  # seconds before a worker says that it waits for the others; chosen
+from zoo.errors import UsageError, WorkerLost, reason
+from zoo.training.rendezvous import meet, read_cluster
 
 
 def make_strategy(name: str, cpu_devices: int | None = None) -> tf.distribute.Strategy:
@@ -52,21 +50,18 @@ def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
 
 @functools.cache
 def _multi_worker() -> tf.distribute.Strategy:
-    check_cluster()
-    waiting = threading.Timer(
-        PATIENCE, logging.warning, ["waiting for the other workers of TF_CONFIG"]
-    )
-    waiting.start()
+    meet(read_cluster())
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
     except tf.errors.OpError as error:
-        reason = error.message.splitlines()[0]
-        raise WorkerLost(f"cannot meet the other workers of TF_CONFIG: {reason}") from error
+        raise WorkerLost(f"cannot meet the other workers: {reason(error)}") from error
     except RuntimeError as error:
         # Collectives are set up before TensorFlow's devices start, or not at all.
         raise UsageError(f"strategy=multi_worker cannot start in this process: {error}") from error
     finally:
-        waiting.cancel()
+        # TensorFlow takes SIGTERM for its own, and only notes it.
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
 
 
 @functools.cache

@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from zoo.errors import UsageError, WorkerLost
+from zoo.errors import UsageError, WorkerLost, reason
+from zoo.training.rendezvous import Place, enumerate_places, missing, read_cluster
 
-_EXAMPLE = (
-    '{"cluster": {"worker": ["host:port", "host:port"]}, "task": {"type": "worker", "index": 0}}'
-)
 # What the collectives of the others fail with once a worker is gone.
 _LOST = (
     tf.errors.UnavailableError,
@@ -35,7 +32,10 @@ class Workers:
     Attributes:
         count: how many there are.
         chief: whether this is the one that writes the run folder.
+        others: where the others are.
     """
+
+    others: tuple[Place, ...] = ()
 
     def __init__(self, strategy: tf.distribute.Strategy):
         self._strategy = strategy
@@ -45,6 +45,7 @@ class Workers:
             jobs = resolver.cluster_spec().as_dict()
             self.count = sum(map(len, jobs.values()))
             first = "chief" if "chief" in jobs else "worker"
+            self.others = read_cluster().others
             self.chief = (resolver.task_type, resolver.task_id) == (first, 0)
         self._local = strategy.num_replicas_in_sync // self.count
         self._sum = tf.function(self._sum_over_replicas)
@@ -126,42 +127,9 @@ class Workers:
         except _LOST as error:
             if self.count == 1:
                 raise
+            gone = missing(self.others)
+            who = f", {enumerate_places(gone)}" if gone else ""
             raise WorkerLost(
-                f"lost one of the {self.count} workers: {error.message.splitlines()[0]}. Start "
-                "all of them again, and the run goes on from its last checkpoint"
+                f"lost {len(gone) or 'one'} of the {self.count} workers{who}: {reason(error)}. "
+                "Start all of them again, and the run goes on from its last checkpoint"
             ) from error
-
-
-def check_cluster() -> None:
-    """Sees to it that TF_CONFIG describes the workers and this one's place among them.
-
-    Raises:
-        UsageError: there is no TF_CONFIG, or it does not.
-    """
-    text = os.environ.get("TF_CONFIG", "")
-
-    def refuse(reason: str) -> None:
-        raise UsageError(f"TF_CONFIG={text!r} {reason}: strategy=multi_worker expects {_EXAMPLE}")
-
-    if not text:
-        refuse("is not set")
-    try:
-        config = json.loads(text)
-        jobs, task = config["cluster"], config["task"]
-        kind, index = task["type"], task["index"]
-        addresses = [address for job in jobs.values() for address in job]
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
-        refuse("does not describe a cluster")
-    if not set(jobs) <= {"chief", "worker"} or len(jobs.get("chief", [""])) != 1:
-        refuse("has other jobs than workers and at most one chief")
-    if not all(isinstance(a, str) and _port(a) for a in addresses):
-        refuse("has an address that is not host:port")
-    if len(set(addresses)) != len(addresses):
-        refuse("names an address twice")
-    if kind not in list(jobs) or type(index) is not int or not 0 <= index < len(jobs[kind]):
-        refuse("has a task that is not in its cluster")
-
-
-def _port(address: str) -> int | None:
-    host, _, port = address.rpartition(":")
-    return int(port) if host and port.isdecimal() and 0 < int(port) < 2**16 else None

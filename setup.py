@@ -44,7 +44,10 @@ setup(
     ],
     python_requires=">=3.10",
     packages=find_packages(include=["zoo", "zoo.*"]),
-    package_data={"zoo.flags": ["presets/*/*.flags"], "zoo.paper": ["sweeps/*.json"]},
+    package_data={
+        "zoo.flags": ["presets/*.flags", "presets/*/*.flags"],
+        "zoo.paper": ["sweeps/*.json"],
+    },
     install_requires=[
         "absl-py>=2.1",
         "keras>=3.12,<4",

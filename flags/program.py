@@ -19,16 +19,14 @@ from absl import logging as absl_logging
 
 from zoo.config import RunConfig
 from zoo.errors import UsageError, WorkerLost, is_out_of_memory, reason
-from zoo.flags import paths, signals, streams
+from zoo.flags import paths, preset, signals, streams
 from zoo.settings import LARGEST_INT
-
-PRESETS = Path(__file__).parent / "presets"
 
 # Exit codes beside 0.
 USAGE_ERROR = 2
 WORKER_LOST = 3
 EXIT_CODES = """\
-Exit codes: 0 done; 2 a mistake in the command, a file, a disk or a memory that will not do, or a
+Exit codes: 0 done; 2 a mistake in the command, an unusable file or disk, too little memory, or a
 number that is not finite; 130, 143, 129 stopped by SIGINT (Ctrl-C), SIGTERM, SIGHUP, unless said
 otherwise above; each of these told in one line; 1 a bug, with its traceback."""
 
@@ -93,22 +91,6 @@ def settings(values: flags.FlagValues, *sections: type, given_only: bool = False
     return chosen
 
 
-def _expand_preset(arguments: list[str]) -> list[str]:
-    """Puts the flag file of `--preset` in front, so that the flags that follow override it."""
-    files = []
-    for i, argument in enumerate(arguments):
-        name, _, value = argument.lstrip("-").partition("=")
-        if name != "preset" or not argument.startswith("-"):
-            continue
-        value = value or (arguments[i + 1] if i + 1 < len(arguments) else "")
-        known = {str(f.relative_to(PRESETS).with_suffix("")): f for f in PRESETS.rglob("*.flags")}
-        if value not in known:
-            listed = ", ".join(sorted(known))
-            raise UsageError(f"preset={value!r} is not known: expected one of {listed}")
-        files.append(f"--flagfile={known[value]}")
-    return [*files, *arguments]
-
-
 def parse(values: flags.FlagValues, argv: list[str], about: str) -> None:
     """Parses `argv` into `values`; `--help` prints and exits with 0.
 
@@ -116,7 +98,7 @@ def parse(values: flags.FlagValues, argv: list[str], about: str) -> None:
         UsageError: a flag is unknown or its value is not accepted.
     """
     flags.DEFINE_bool("help", False, "Print this and exit.", short_name="h", flag_values=values)
-    expanded = _expand_preset(argv[1:])
+    expanded = preset.expand(argv[1:])
     paths.check_flagfiles(expanded)
     try:
         rest = values([argv[0], *expanded])

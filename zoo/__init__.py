@@ -11,19 +11,20 @@ Nothing heavy is imported before it is used.
 
 from __future__ import annotations
 
+import importlib
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from zoo.config import ModelConfig, RunConfig, TrainingConfig
-from zoo.errors import UsageError
-from zoo.registry import DATASETS, MODELS
-from zoo.run import Run, load_run, versions
+if TYPE_CHECKING:
+    from zoo.config import RunConfig
+    from zoo.errors import UsageError
+    from zoo.registry import DATASETS, MODELS
+    from zoo.run import Run, load_run
 
 # Before Keras is imported, which else would ask ~/.keras/keras.json.
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
-__version__ = versions().get("distribution-matching-zoo", "unknown")
 __all__ = [
     "DATASETS",
     "MODELS",
@@ -35,6 +36,25 @@ __all__ = [
     "load_run",
     "train",
 ]
+
+_HOMES = {
+    "DATASETS": "zoo.registry",
+    "MODELS": "zoo.registry",
+    "Run": "zoo.run",
+    "RunConfig": "zoo.config",
+    "UsageError": "zoo.errors",
+    "load_run": "zoo.run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from zoo.run import versions
+
+        return versions().get("distribution-matching-zoo", "unknown")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'zoo' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def create_model(
@@ -60,7 +80,10 @@ def create_model(
     Raises:
         UsageError: a setting is unknown or does not apply to the model.
     """
+    from zoo.config import ModelConfig, TrainingConfig
+    from zoo.errors import UsageError
     from zoo.models import build_model
+    from zoo.registry import DATASETS
 
     training = TrainingConfig(seed=seed, dtype_policy=dtype_policy)
     if dataset is not None:
@@ -91,6 +114,7 @@ def train(run_dir: str | Path, **settings: Any) -> Run:
     Raises:
         UsageError: see `zoo.training.loop.train`.
     """
+    from zoo.config import RunConfig
     from zoo.training.loop import train as train_run
 
     return train_run(RunConfig.create(**settings), run_dir).run

@@ -22,7 +22,7 @@ def check(data: bytes, descriptor: Any) -> None:
         descriptor: its type's.
 
     Raises:
-        Refusal: it will not do.
+        Refusal: it cannot be used.
     """
     fields = 0
     pending = [(memoryview(data), descriptor)]

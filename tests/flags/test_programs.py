@@ -14,7 +14,7 @@ from PIL import Image
 
 from tests.flags.in_process import call, contents
 from zoo.config import RunConfig
-from zoo.flags import program
+from zoo.flags import preset, program
 from zoo.models import model_class
 
 ROOT = Path(__file__).parents[2]
@@ -112,18 +112,13 @@ def test_a_mistake_is_one_line_and_writes_nothing(tmp_path, monkeypatch, capsys,
     assert contents(tmp_path) == before
 
 
-PRESETS = sorted(program.PRESETS.rglob("*.flags"))
-
-
-@pytest.mark.parametrize("file", PRESETS, ids=[f"{f.parent.name}/{f.stem}" for f in PRESETS])
-def test_preset(file):
+@pytest.mark.parametrize("name", preset.names())
+def test_preset(name):
     values = absl_flags.FlagValues()
-    module = import_module("zoo.flags.train")
-    module.define(values)
-    preset = str(file.relative_to(program.PRESETS).with_suffix(""))
-    program.parse(values, ["zoo-train", f"--preset={preset}", "--seed=123"], "about")
+    import_module("zoo.flags.train").define(values)
+    program.parse(values, ["zoo-train", f"--preset={name}", "--seed=123"], "about")
     config = RunConfig.create(**program.settings(values))
-    assert config.data.dataset == preset.split("/")[0] and config.training.seed == 123
+    assert config.data.dataset == name.split("/")[0] and config.training.seed == 123
     cls, side = model_class(config.model.model), SIDES[config.data.dataset]
     resolved = cls.resolve(config.model, (side, side, 3))
     for name, value in vars(config.model).items():

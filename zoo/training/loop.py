@@ -49,7 +49,7 @@ def train(config: RunConfig, run_dir: str | Path) -> Training:
     Every worker of a run of several calls it alike; the chief alone reads and writes the folder.
 
     Raises:
-        UsageError: the configuration, the data or the folder will not do, or a loss was not finite.
+        UsageError: the configuration, the data or the folder is unusable, or a loss was not finite.
         WorkerLost: another worker of the run is gone.
         KeyboardInterrupt: after Ctrl-C, with a checkpoint of the step in progress.
     """

@@ -36,7 +36,7 @@ class Encodings:
 def check_encodings(
     subject: Subject, dataset: ImageDataset, splits: Sequence[str] = ENCODED_SPLITS
 ) -> None:
-    """Raises `UsageError`, naming what is missing, where `encode_dataset` would not do."""
+    """Raises `UsageError`, naming what is missing, where `encode_dataset` cannot work."""
     subject.require("encode")
     for split in splits:
         dataset.split(split)

@@ -44,18 +44,18 @@ def main(values: flags.FlagValues) -> int | None:
     program.start_tensorflow()
     from zoo.training.loop import train
 
-    training = train(config, values.run_dir)
+    result = train(config, values.run_dir)
     steps = config.training.steps
-    if not training.chief:
+    if not result.chief:
         return None
-    if training.first_step >= steps:
-        print(f"{values.run_dir} is finished: {training.first_step} steps. Nothing to do.")
-    elif training.last_step < steps:
+    if result.first_step >= steps:
+        print(f"{values.run_dir} is finished: {result.first_step} steps. Nothing to do.")
+    elif result.last_step < steps:
         print(
-            f"stopped at step {training.last_step} of {steps}; the same command goes on from there"
+            f"stopped at step {result.last_step} of {steps}; the same command goes on from there"
         )
     else:
-        last = training.run.history()[-1]
+        last = result.run.history()[-1]
         figures = ", ".join(f"{k} {v:.6g}" for k, v in last.items() if k != "step")
         print(f"trained {values.run_dir} to step {steps}: {figures}")
     return None

@@ -22,7 +22,7 @@ from zoo.training.workers import Workers
 
 
 @dataclasses.dataclass(frozen=True)
-class Training:
+class TrainingResult:
     """How a call of `train` ended.
 
     Attributes:
@@ -40,7 +40,7 @@ class Training:
     chief: bool
 
 
-def train(config: RunConfig, run_dir: str | Path) -> Training:
+def train(config: RunConfig, run_dir: str | Path) -> TrainingResult:
     """Trains the run `config` in `run_dir`, going on from its newest checkpoint if it has one.
 
     The result depends on the configuration alone: a run that was killed and started again ends with
@@ -92,7 +92,7 @@ def train(config: RunConfig, run_dir: str | Path) -> Training:
             last_step = _fit(run, model, dataset, strategy, workers, first_step)
             if workers.chief:
                 _read_back(run, model)
-        return Training(run, first_step, last_step, model, workers.chief)
+        return TrainingResult(run, first_step, last_step, model, workers.chief)
 
 
 def _read_back(run: Run, model: Any) -> None:

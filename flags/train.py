@@ -51,9 +51,7 @@ def main(values: flags.FlagValues) -> int | None:
     if result.first_step >= steps:
         print(f"{values.run_dir} is finished: {result.first_step} steps. Nothing to do.")
     elif result.last_step < steps:
-        print(
-            f"stopped at step {result.last_step} of {steps}; the same command goes on from there"
-        )
+        print(f"stopped at step {result.last_step} of {steps}; the same command goes on from there")
     else:
         last = result.run.history()[-1]
         figures = ", ".join(f"{k} {v:.6g}" for k, v in last.items() if k != "step")

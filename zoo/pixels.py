@@ -1,9 +1,11 @@
 """Images as arrays: uint8 on disk and in caches, float32 in [0, 1] everywhere else.
 
-Nothing else converts, but for training input and signatures, which do the same in their graphs.
+Nothing else converts.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +17,14 @@ def as_floats(images: np.ndarray) -> np.ndarray:
     if images.dtype == np.uint8:
         return images.astype(np.float32) / np.float32(255)
     return np.asarray(images, np.float32)
+
+
+def as_float_tensor(images: Any) -> Any:
+    """`as_floats` in TensorFlow, of a tensor that is uint8 or holds floats."""
+    import tensorflow as tf
+
+    floats = tf.cast(images, tf.float32)
+    return floats / 255.0 if images.dtype == tf.uint8 else floats
 
 
 def as_levels(images: np.ndarray) -> np.ndarray:

@@ -79,7 +79,7 @@ def training_dataset(
             examples = positions_to_examples(positions, len(images), seed)
             pixels = tf.numpy_function(gather, [examples], tf.uint8, stateful=False)
             pixels = tf.ensure_shape(pixels, (rows, passes, *images.shape[1:]))
-            pixels = tf.cast(pixels, tf.float32) / 255.0
+            pixels = as_float_tensor(pixels)
             pixels = pixels if passes > 1 else pixels[:, 0]
             return pixels if labels is None else (pixels, tf.gather(labels, examples[:, 0]))
 

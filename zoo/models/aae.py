@@ -50,7 +50,7 @@ class AAE(GenerativeModel):
     learning_rates = {"encoder": 5e-4, "decoder": 5e-4, "code_critic": 2e-4}  # chosen [C]
 
     def losses(self, images: tf.Tensor, noise: Noise, training: bool = True) -> Losses:
-        """See the class."""
+        """The losses of the equations above."""
         z_hat = self.draw_posterior(self.posterior(images, training), noise)
         z = noise.normal("prior", (self.latent_size,))
         outputs = self.decoder(z_hat, training=training)

@@ -53,7 +53,7 @@ class AdversarialVB(GenerativeModel):
     learning_rates = {"encoder": 1e-4, "decoder": 1e-4, "joint_critic": 2e-4}  # chosen [C]
 
     def losses(self, images: tf.Tensor, noise: Noise, training: bool = True) -> Losses:
-        """See the class."""
+        """The losses of the equations above."""
         q = self.posterior(images, training)
         z_q = self.draw_posterior(q, noise)
         outputs = self.decoder(z_q, training=training)

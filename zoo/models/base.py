@@ -132,12 +132,12 @@ class PlayerModel(keras.Model):
             return super().fit(self._take(x), *args, validation_data=validation_data, **kwargs)
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """See `fit`."""
+        """As Keras's, on what `fit` takes."""
         with self._door():
             return super().evaluate(self._take(x), *args, **kwargs)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        """See `fit`."""
+        """As Keras's, on what `fit` takes."""
         with self._door():
             return super().predict(self._take(x), *args, **kwargs)
 

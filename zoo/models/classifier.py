@@ -51,7 +51,7 @@ class Classifier(PlayerModel):
 
     @classmethod
     def resolve_for(cls, config: ModelConfig, dataset: ImageDataset) -> ModelConfig:
-        """See `PlayerModel`.
+        """`resolve` with the number of classes that the data set has.
 
         Raises:
             UsageError: the data set has no labels, or more classes than the setting allows.
@@ -69,7 +69,7 @@ class Classifier(PlayerModel):
         self.network = VGG(self.image_shape, self.classes, self.config.width)
 
     def make_optimizer(self, learning_rate: float) -> keras.optimizers.Optimizer:
-        """See the class."""
+        """SGD with the momentum, decay and schedule above."""
         schedule = keras.optimizers.schedules.ExponentialDecay(
             learning_rate, self.halving_steps, 0.5
         )
@@ -80,7 +80,7 @@ class Classifier(PlayerModel):
         return optimizer
 
     def losses(self, images: Batch, noise: Noise, training: bool = True) -> Losses:
-        """Cross entropy; see the class."""
+        """Cross entropy of augmented images."""
         images, labels = images
         if training:
             images = shifted(images, images.shape[1] // 8, noise)

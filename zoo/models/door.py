@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from zoo.errors import UsageError
-from zoo.pixels import check_images
+from zoo.pixels import as_float_tensor, check_images
 
 OUT_OF_RANGE = "images must be finite floats in [0, 1], or uint8; their least and greatest value:"
 
@@ -24,7 +24,7 @@ def take_images(images: Any, image_shape: tuple[int, int, int]) -> tf.Tensor:
         UsageError: they are neither, or of another shape.
     """
     if tf.is_symbolic_tensor(images):
-        return tf.cast(images, tf.float32) / 255.0 if images.dtype == tf.uint8 else images
+        return as_float_tensor(images)
     floats = check_images(_array("images", images), image_shape)
     # A tensor that needs no change stays the same one, for a gradient with respect to it.
     same = tf.is_tensor(images) and images.dtype == tf.float32
@@ -82,14 +82,13 @@ def take_batches(data: Any, image_shape: tuple[int, int, int]) -> Any:
 
 
 def _checked_in_graph(images: tf.Tensor, *others: tf.Tensor) -> Any:
-    if images.dtype == tf.uint8:
-        images = tf.cast(images, tf.float32) / 255.0
-    else:
+    if images.dtype != tf.uint8:
         inside = tf.reduce_all((images >= 0.0) & (images <= 1.0))  # False for NaN
         low, high = tf.reduce_min(images), tf.reduce_max(images)
         check = tf.debugging.Assert(inside, [OUT_OF_RANGE, low, high])
         with tf.control_dependencies([check]):
-            images = tf.cast(tf.identity(images), tf.float32)
+            images = tf.identity(images)
+    images = as_float_tensor(images)
     return (images, *others) if others else images
 
 

@@ -34,7 +34,7 @@ class DCGAN(GenerativeModel):
     learning_rates = {"decoder": 2e-4, "image_critic": 2e-4}  # [F:S9; C]
 
     def losses(self, images: tf.Tensor, noise: Noise, training: bool = True) -> Losses:
-        """See the class."""
+        """The losses of the equations above."""
         samples = self.generate(noise.normal("prior", (self.latent_size,)), training)
         real = self.image_critic(images, training=training)
         fake = self.image_critic(samples, training=training)
@@ -82,7 +82,7 @@ class WGANGP(GenerativeModel):
     learning_rates = {"decoder": 1e-4, "image_critic": 1e-4}  # [F:S9]
 
     def losses(self, images: tf.Tensor, noise: Noise, training: bool = True) -> Losses:
-        """See the class."""
+        """The losses of the equations above."""
         samples = self.generate(noise.normal("prior", (self.latent_size,)), training)
         real = self.image_critic(images, training=training)
         fake = self.image_critic(samples, training=training)

@@ -52,7 +52,7 @@ class VAE(GenerativeModel):
     learning_rates = {"encoder": 5e-4, "decoder": 5e-4}  # chosen [C]
 
     def losses(self, images: tf.Tensor, noise: Noise, training: bool = True) -> Losses:
-        """Negative ELBO for both players; see the class."""
+        """The negative ELBO, for both players."""
         q = self.posterior(images, training)
         z = self.draw_posterior(q, noise)
         outputs = self.decoder(z, training=training)

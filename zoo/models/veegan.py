@@ -54,7 +54,7 @@ class VEEGAN(GenerativeModel):
     learning_rates = {"encoder": 2e-4, "decoder": 2e-4, "joint_critic": 2e-4}  # chosen [C]
 
     def losses(self, images: tf.Tensor, noise: Noise, training: bool = True) -> Losses:
-        """See the class."""
+        """The losses of the equations above."""
         z = noise.normal("prior", (self.latent_size,))
         samples = self.generate(z, training)
         distance = squared_distance(z, self.posterior(samples, training).point())

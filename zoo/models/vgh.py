@@ -73,7 +73,7 @@ class VGH(GenerativeModel):
     real_weight = 1.0
 
     def losses(self, images: tf.Tensor, noise: Noise, training: bool = True) -> Losses:
-        """See the class."""
+        """The losses of the equations above."""
         adversarial = ADVERSARIAL[self.adversarial_loss]
         z = noise.normal("prior", (self.latent_size,))
         z_hat = self.draw_posterior(self.posterior(images, training), noise)

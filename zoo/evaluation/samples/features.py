@@ -71,7 +71,7 @@ class FeatureMetric(Metric):
     least = 2
 
     def check(self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig) -> None:
-        """See `Metric`."""
+        """Raises `UsageError` where there are too few images or no feature extractor for them."""
         super().check(subject, dataset, settings)
         if settings.feature_extractor is None:
             raise UsageError(
@@ -84,7 +84,7 @@ class FeatureMetric(Metric):
         self.extractor(subject, settings)
 
     def asked(self, subject: Subject, settings: EvaluationConfig) -> dict[str, Any]:
-        """See `Metric`; an extractor that was trained further is another one."""
+        """As every metric's; an extractor that was trained further is another one."""
         asked = super().asked(subject, settings)
         return {**asked, "feature_extractor": self.extractor(subject, settings).name}
 

@@ -24,7 +24,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from zoo import networks
-from zoo.config import EvaluationConfig
+from zoo.config import SPLITS, EvaluationConfig
 from zoo.data.images import ImageDataset
 from zoo.errors import UsageError
 from zoo.evaluation.protocol import Metric, Picture, few, short
@@ -159,7 +159,7 @@ class WassersteinCritic(Metric):
     def check(self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig) -> None:
         """As every metric's; it needs all three splits and networks for the images."""
         super().check(subject, dataset, settings)
-        for split in ("train", "validation", "test"):
+        for split in SPLITS:
             dataset.split(split)
         networks.family(dataset.image_shape)
 

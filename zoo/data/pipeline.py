@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from zoo.pixels import as_float_tensor
+
 _STREAM = 0x6F7264  # sets the data order's keys apart from all others; chosen
 
 

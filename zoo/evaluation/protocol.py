@@ -56,6 +56,13 @@ class Metric:
         names = (*self.uses, *(option.name for option in self.options))
         return {name: getattr(settings, name) for name in names}
 
+    @staticmethod
+    def images(dataset: ImageDataset, settings: EvaluationConfig) -> np.ndarray:
+        """The first images `[N, H, W, C]` of the split, uint8: as many as are asked for, else
+        all."""
+        images = dataset.split(settings.split).images
+        return images[: settings.count(len(images), len(images))]
+
     def check(self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig) -> None:
         """Raises `UsageError`, naming what is missing, where the metric does not apply."""
         subject.require(*self.needs)

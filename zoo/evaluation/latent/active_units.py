@@ -68,8 +68,7 @@ class ActiveUnitsMetric(Metric):
         self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig
     ) -> Iterator[Record | Picture]:
         """Yields their number; of the point code z where `encode` gives no mean."""
-        images = dataset.split(settings.split).images
-        images = images[: settings.count(len(images), len(images))]
+        images = self.images(dataset, settings)
         outputs = subject.all("encode", images=images)
         code = "mean" if "mean" in outputs else "z"
         units = active_units(outputs[code])

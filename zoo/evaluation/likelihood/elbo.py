@@ -66,8 +66,7 @@ class Elbo(Metric):
     ) -> Iterator[Record | Picture]:
         """Yields one record for each output of the signature, and bits per dimension where they
         are defined."""
-        images = dataset.split(settings.split).images
-        images = images[: settings.count(len(images), len(images))]
+        images = self.images(dataset, settings)
         parts = []
         with tqdm(desc="ELBO", unit=" images", total=len(images), delay=2) as bar:
             for batch in subject.batches("elbo", seed=settings.seed, images=images):

@@ -111,8 +111,7 @@ class Iwae(Metric):
         self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig
     ) -> Iterator[Record]:
         """Yields the bound, and its bits per dimension where they are defined."""
-        images = dataset.split(settings.split).images
-        images = images[: settings.count(len(images), len(images))]
+        images = self.images(dataset, settings)
         draws = settings.draws or DEFAULT_DRAWS
         bound = iwae_bound(log_weights(subject, images, draws, settings.seed))
         definition = (

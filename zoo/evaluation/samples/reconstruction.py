@@ -104,8 +104,7 @@ class Reconstruction(Metric):
         self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig
     ) -> Iterator[Record | Picture]:
         """Yields the means over images."""
-        images = dataset.split(settings.split).images
-        images = images[: settings.count(len(images), len(images))]
+        images = self.images(dataset, settings)
         functions = (mean_squared_error, psnr, ssim)
         parts, shown = [], None
         with tqdm(desc="reconstruction", unit=" images", total=len(images), delay=2) as bar:

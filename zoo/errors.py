@@ -12,13 +12,9 @@ _HEADING = re.compile(
 )
 _WHERE = re.compile(r"Error in user-defined function passed to .*?: (?=assertion failed)")
 
-# How running out of memory is told by exceptions of all sorts: by TensorFlow's allocators, by C++,
-# and by oneDNN, which asks the system for the memory of each of its kernels.
-_OUT_OF_MEMORY = re.compile(
-    r"\bOOM\b|bad_alloc|out of memory|RESOURCE_EXHAUSTED"
-    r"|could not (create|execute) (a |an )?(primitive|memory|reorder)",
-    re.IGNORECASE,
-)
+# How exceptions of all sorts tell that memory has run out: those of TensorFlow's allocators, of C++
+# and of oneDNN, whose status 1 that is (dnnl_status_t).
+_OUT_OF_MEMORY = re.compile(r"\bOOM when allocating|std::bad_alloc|Status: 1, message: could not")
 
 
 class UsageError(ValueError):
@@ -45,9 +41,8 @@ def reason(error: BaseException) -> str:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory did not suffice; a full disk tells a `ResourceExhaustedError` too."""
+    """Whether it says that memory, or else a disk, does not suffice."""
+    exhausted = any(kind.__name__ == "ResourceExhaustedError" for kind in type(error).__mro__)
     return (
-        isinstance(error, MemoryError)
-        or any(kind.__name__ == "ResourceExhaustedError" for kind in type(error).__mro__)
-        or (not isinstance(error, UsageError) and bool(_OUT_OF_MEMORY.search(str(error))))
+        exhausted or isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)) is not None
     )

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 from tqdm import tqdm
 
-from zoo.config import RunConfig, check_replicas
+from zoo.config import RunConfig, TrainingConfig, check_replicas
 from zoo.data import load_dataset
 from zoo.data.images import ImageDataset
 from zoo.data.pipeline import training_dataset
+from zoo.errors import UsageError, is_out_of_memory, reason
 from zoo.models import build_model, resolve
 from zoo.run import Run, folder_lock
 from zoo.training import callbacks
@@ -89,10 +91,25 @@ def train(config: RunConfig, run_dir: str | Path) -> TrainingResult:
         workers.broadcast(list(model.state.values()))
         first_step = last_step = int(model.step.numpy())
         if first_step < training.steps:
-            last_step = _fit(run, model, dataset, strategy, workers, first_step)
+            with _memory(training):
+                last_step = _fit(run, model, dataset, strategy, workers, first_step)
             if workers.chief:
                 _read_back(run, model)
         return TrainingResult(run, first_step, last_step, model, workers.chief)
+
+
+@contextlib.contextmanager
+def _memory(training: TrainingConfig) -> Iterator[None]:
+    """Tells what a step that memory does not suffice for can be made smaller by."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, UsageError) or not is_out_of_memory(error):
+            raise
+        raise UsageError(
+            f"memory does not suffice for batch_size={training.batch_size}: expected a smaller "
+            f"batch_size, image_size or width, or more devices to share it ({reason(error)})"
+        ) from error
 
 
 def _read_back(run: Run, model: Any) -> None:

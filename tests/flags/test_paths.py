@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 
 PATHS = {
     "train": {"run_dir", "data_dir"},
-    "evaluate": {"run_dir", "saved_model", "output", "data_dir", "feature_extractor"},
+    "evaluate": {"run_dir", "saved_model", "output", "data_dir", "feature_extractor", "classifier"},
     "sample": {"run_dir", "saved_model", "output"},
     "export": {"run_dir", "output"},
     "serve": {"model"},

@@ -13,12 +13,12 @@ from zoo.distributions.density_models import (
 )
 from zoo.errors import UsageError
 from zoo.evaluation.latent.density_model_kl import (
+    NETWORKS,
     best_mixture,
     density_model_kl,
     fit_density_model,
     maximum_likelihood,
 )
-from zoo.evaluation.latent.density_model_kl import density_model_kl as density_model
 from zoo.evaluation.latent.marginal_kl import marginal_kl
 
 COVARIANCE = np.array([[1.0, 0.6, 0.3], [0.6, 0.5, 0.2], [0.3, 0.2, 0.8]])
@@ -52,7 +52,7 @@ def test_a_network_learns_a_gaussian(model):
 
 def test_a_mixture_falls_short_by_what_it_cannot_fit(monkeypatch):
     """One diagonal component leaves KL(q||r) = the total correlation."""
-    monkeypatch.setattr(density_model, "FIT_SAMPLES", 5000)
+    monkeypatch.setattr("zoo.evaluation.latent.density_model_kl.FIT_SAMPLES", 5000)
     models = {"one": DiagonalMixture.fit(gaussian(0)(5000), 1, 0)}
     models["gmm"] = fit_density_model("gmm", gaussian(0), 3)
     results = density_model_kl(models, [gaussian(1)(20_000)])
@@ -140,9 +140,7 @@ def test_all_models_see_the_same_samples():
 
 
 def test_fits_are_repeatable(monkeypatch):
-    monkeypatch.setitem(
-        density_model.NETWORKS, "maf", lambda size: MaskedAutoregressiveFlow(size, 2, 8)
-    )
+    monkeypatch.setitem(NETWORKS, "maf", lambda size: MaskedAutoregressiveFlow(size, 2, 8))
     values = [
         density_model_kl(
             {"it": fit_density_model("maf", gaussian(0), 3, steps=3, seed=seed)},

@@ -9,7 +9,6 @@ from zoo.config import EvaluationConfig
 from zoo.data.images import ImageDataset
 from zoo.errors import UsageError
 from zoo.evaluation.latent.density_model_kl import DensityModelKLMetric
-from zoo.evaluation.latent.density_model_kl import density_model_kl as density_model
 from zoo.evaluation.latent.density_ratio_kl import DensityRatioKLMetric
 from zoo.evaluation.latent.marginal_kl import MarginalKLMetric
 from zoo.evaluation.protocol import Picture
@@ -25,8 +24,8 @@ MODELS = ["density_model_kl_gmm", "density_model_kl_maf", "density_model_kl_lstm
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    monkeypatch.setattr(density_model, "FIT_SAMPLES", 300)
-    monkeypatch.setattr(density_model, "COMPONENTS", (10,))
+    monkeypatch.setattr("zoo.evaluation.latent.density_model_kl.FIT_SAMPLES", 300)
+    monkeypatch.setattr("zoo.evaluation.latent.density_model_kl.COMPONENTS", (10,))
 
 
 def measure(metric, dataset, kind):  # noqa: F811

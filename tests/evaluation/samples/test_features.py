@@ -14,10 +14,9 @@ from zoo.data.images import ImageDataset, Split
 from zoo.errors import UsageError
 from zoo.evaluation.protocol import Picture
 from zoo.evaluation.runner import evaluate, make_metric
-from zoo.evaluation.samples import features as classified
+from zoo.evaluation.samples import features, precision_recall
 from zoo.evaluation.samples.feature_extractors import FeatureExtractor
 from zoo.evaluation.samples.kid import kernel_distance
-from zoo.evaluation.samples.precision_recall import precision_recall
 from zoo.evaluation.subject.subject import Subject
 from zoo.records import Record
 
@@ -72,7 +71,7 @@ def classifier(monkeypatch):
     def load(source, image_shape):
         return FeatureExtractor(f"{Path(source).name} of {fake.sharpness}", "as they are", 2, fake)
 
-    monkeypatch.setattr(classified, "load_feature_extractor", load)
+    monkeypatch.setattr(features, "load_feature_extractor", load)
     # k-means once: ten times take seconds, and its own tests have them.
     once = functools.partial(precision_recall.precision_recall_curve, runs=1)
     monkeypatch.setattr(precision_recall, "precision_recall_curve", once)

@@ -45,6 +45,7 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["zoo", "zoo.*"]),
     package_data={
+        "zoo": ["py.typed"],
         "zoo.flags": ["presets/*.flags", "presets/*/*.flags"],
         "zoo.paper": ["sweeps/*.json"],
     },
@@ -81,11 +82,13 @@ setup(
         "bench": ["pythae==0.1.2", "torch==2.13.0"],
         "test": [
             "hypothesis>=6.100",
+            "mypy>=2",
             "pytest>=8",
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.5",
             "ruff>=0.12",
             "setuptools>=70.1",  # builds the wheel that is tested, without the network
+            "types-tqdm>=4.66",
         ],
     },
     entry_points={

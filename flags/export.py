@@ -47,7 +47,7 @@ def main(values: flags.FlagValues) -> None:
     """Exports."""
     for name in ("run_dir", "output", "name"):
         program.exactly_one(values, name)
-    program.positive(values, "version")
+    program.check_positive(values, "version")
     if Path(values["name"].value).name != values["name"].value or values["name"].value == "..":
         raise UsageError(
             f"name={values['name'].value!r} is not accepted: expected one path component"

@@ -17,6 +17,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from absl import flags
 
@@ -25,6 +26,9 @@ from zoo.files import ROOM, check_length
 from zoo.flags import paths, program
 from zoo.paper import EXPERIMENTS, experiment
 from zoo.paper.scales import SCALES
+
+if TYPE_CHECKING:
+    from zoo.paper.lab import Lab
 
 FAILED = 1
 
@@ -84,7 +88,7 @@ def overview() -> str:
     return markdown_table(rows)
 
 
-def _run(name: str, lab: object, output: Path, alone: bool) -> bool:
+def _run(name: str, lab: Lab, output: Path, alone: bool) -> bool:
     """Runs one experiment unless it is finished; tells whether it went well."""
     from zoo.files import read_json
     from zoo.paper.results import write_page

@@ -66,14 +66,14 @@ def define_settings(
             text = field.metadata["help"]
             choices = field.metadata["choices"]
             kind = field.type.removesuffix(" | None")
+            default = None if field.default is dataclasses.MISSING else field.default
             if field.metadata["path"]:
-                paths.define_path(field.name, field.default, text, flag_values=values)
+                paths.define_path(field.name, default, text, flag_values=values)
             elif choices:
-                flags.DEFINE_enum(field.name, field.default, choices, text, flag_values=values)
+                flags.DEFINE_enum(field.name, default, choices, text, flag_values=values)
             elif kind in _ABSL:
-                _ABSL[kind](field.name, field.default, text, flag_values=values)
+                _ABSL[kind](field.name, default, text, flag_values=values)
             else:
-                default = None if kind == "dict" else field.default
                 flags.DEFINE_string(field.name, default, text, flag_values=values)
 
 
@@ -242,13 +242,12 @@ def exactly_one(values: flags.FlagValues, *names: str) -> str:
     return given[0]
 
 
-def positive(values: flags.FlagValues, name: str, at_most: int = LARGEST_INT) -> int | None:
-    """The value of an integer flag that may be left out; raises `UsageError` below 1."""
+def check_positive(values: flags.FlagValues, name: str, at_most: int = LARGEST_INT) -> None:
+    """Raises `UsageError` for an integer flag that is given and not from 1 to `at_most`."""
     value = values[name].value
     if value is not None and not 1 <= value <= at_most:
         bound = "at least 1" if value < 1 else f"at most {at_most}"
         raise UsageError(f"{name}={value} is not accepted: expected {bound}")
-    return value
 
 
 def check_seed(values: flags.FlagValues) -> None:

@@ -40,7 +40,8 @@ def main(values: flags.FlagValues) -> None:
     output = Path(values.output)
     if output.suffix not in (".png", ".npz"):
         raise UsageError(f"output={values.output!r} is not accepted: expected a .png or .npz file")
-    count = program.positive(values, "num_samples", LARGEST_NUMBER) or DEFAULT_SAMPLES
+    program.check_positive(values, "num_samples", LARGEST_NUMBER)
+    count = values.num_samples or DEFAULT_SAMPLES
     program.check_seed(values)
     check_writable(output)
     run = Run.open(values.run_dir) if source == "run_dir" else None

@@ -56,12 +56,10 @@ def main(values: flags.FlagValues) -> None:
             f"model={str(folder)!r} has no version: expected a folder that zoo-export wrote, "
             "<output>/<name>, with <version>/saved_model.pb in it"
         )
-    ports = [_port(values, name) for name in ("rest_port", "grpc_port")]
+    rest_port, grpc_port = (_port(values, name) for name in ("rest_port", "grpc_port"))
     address = _address(values["address"].value, values["allow_remote"].value)
-    batch, megabytes, json_megabytes, concurrency = (
-        program.positive(values, f"max_{name}")
-        for name in ("batch_size", "request_megabytes", "json_megabytes", "concurrency")
-    )
+    for name in ("batch_size", "request_megabytes", "json_megabytes", "concurrency"):
+        program.check_positive(values, f"max_{name}")
     try:
         import grpc  # noqa: F401
     except ModuleNotFoundError:
@@ -75,8 +73,13 @@ def main(values: flags.FlagValues) -> None:
 
     gc.freeze()  # what is imported stays: parsing need not pause for the collector to look at it
     stop = Stop()
-    limits = Limits(batch, megabytes << 20, json_megabytes << 20, concurrency)
-    with Server(folder, address, *ports, limits, values.trust) as server:
+    limits = Limits(
+        values.max_batch_size,
+        values.max_request_megabytes << 20,
+        values.max_json_megabytes << 20,
+        values.max_concurrency,
+    )
+    with Server(folder, address, rest_port, grpc_port, limits, values.trust) as server:
         host = f"[{address}]" if ":" in address else address
         print(
             f"{NOTICE}\n{server.model.name}, version {server.version}: "

@@ -7,8 +7,12 @@ import errno
 import io
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from absl import logging
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 _STREAMS = (("stdin", os.O_RDONLY, "r"), ("stdout", os.O_WRONLY, "w"), ("stderr", os.O_WRONLY, "w"))
 
@@ -36,13 +40,13 @@ def open_missing() -> None:
 class _Terminal(io.FileIO):
     """A terminal that takes whatever is written to it once it is gone, when nobody can read it."""
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: ReadableBuffer, /) -> int:
         try:
             return super().write(data)
         except OSError as error:
             if error.errno != errno.EIO:
                 raise
-            return len(data)
+            return memoryview(data).nbytes
 
 
 def outlive_terminals() -> None:

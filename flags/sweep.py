@@ -237,6 +237,7 @@ def _show(child: subprocess.Popen) -> str:
     """Copies a child's stderr to ours as it comes, progress bar and all; returns its last line."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     tail = ""
+    assert child.stderr is not None  # a pipe
     try:
         while chunk := os.read(child.stderr.fileno(), 4096):
             sys.stderr.buffer.write(chunk)

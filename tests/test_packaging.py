@@ -68,6 +68,11 @@ def test_the_wheel_installs_one_name(built):
     assert {name for name in names if not name.endswith(".dist-info")} == {"zoo"}
 
 
+def test_the_wheel_says_that_it_has_types(built):
+    (wheel,) = built.glob("*.whl")
+    assert "zoo/py.typed" in zipfile.ZipFile(wheel).namelist()
+
+
 def test_both_distributions_hold_every_file(built):
     files = [file for floor in FLOORS for file in (ROOT / floor).rglob("*") if file.is_file()]
     files = [file.relative_to(ROOT) for file in files if file.parent.name != "__pycache__"]

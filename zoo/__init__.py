@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from zoo.config import RunConfig
     from zoo.errors import UsageError
+    from zoo.models.base import PlayerModel
     from zoo.registry import DATASETS, MODELS
     from zoo.run import Run, load_run
 
@@ -65,7 +66,7 @@ def create_model(
     seed: int = 0,
     dtype_policy: str = "float32",
     **settings: Any,
-) -> Any:
+) -> PlayerModel:
     """A new, untrained model.
 
     Args:
@@ -86,22 +87,18 @@ def create_model(
     from zoo.registry import DATASETS
 
     training = TrainingConfig(seed=seed, dtype_policy=dtype_policy)
-    if dataset is not None:
-        own = DATASETS[dataset].image_shape if dataset in DATASETS else None
-        if own is None or image_shape is not None:
-            known = ", ".join(name for name, source in DATASETS.items() if source.image_shape)
-            raise UsageError(
-                f"dataset={dataset!r}, image_shape={image_shape!r}: expected a data set whose "
-                f"images have a shape of their own ({known}), or a shape"
-            )
-        image_shape = own
+    if dataset is None and image_shape is None:
+        dataset = "color_mnist_mini"
+    own = DATASETS[dataset].image_shape if dataset in DATASETS else None
+    shape = image_shape if dataset is None else own
+    if shape is None or (dataset is not None and image_shape is not None):
+        known = ", ".join(name for name, source in DATASETS.items() if source.image_shape)
+        raise UsageError(
+            f"dataset={dataset!r}, image_shape={image_shape!r}: expected a data set whose "
+            f"images have a shape of their own ({known}), or a shape"
+        )
     config = ModelConfig.create(model=model, **settings)
-    return build_model(
-        config,
-        DATASETS["color_mnist_mini"].image_shape if image_shape is None else image_shape,
-        training.seed,
-        training.dtype_policy,
-    )
+    return build_model(config, shape, training.seed, training.dtype_policy)
 
 
 def train(run_dir: str | Path, **settings: Any) -> Run:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
+from importlib.abc import InspectLoader, Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import CodeType, ModuleType
@@ -37,12 +37,16 @@ class _Alias(MetaPathFinder, Loader):
         return import_module(spec.loader_state.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__spec__ = module.__spec__.loader_state  # the import system has just put ours there
+        ours = module.__spec__  # the import system has just put it there
+        if ours is not None:
+            module.__spec__ = ours.loader_state
 
     def get_code(self, name: str) -> CodeType | None:
         """For `python -m`."""
-        real = f"zoo.{name}"
-        return find_spec(real).loader.get_code(real)
+        real = find_spec(f"zoo.{name}")
+        if real is None or not isinstance(real.loader, InspectLoader):
+            return None
+        return real.loader.get_code(real.name)
 
 
 def alias(name: str) -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from zoo.errors import UsageError
-from zoo.options import declares
+from zoo.options import Declared, declares
 from zoo.registry import DATASETS, INSTRUMENTS, LIKELIHOODS, METRICS, MODELS, NETWORKS, POSTERIORS
 from zoo.settings import LARGEST_FLOAT, Checked, setting
 
@@ -45,7 +45,7 @@ class DataConfig(Checked):
         at_most=1000,
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.dataset != "color_mnist_mini" and self.copies != 1:
             raise UsageError(
@@ -63,7 +63,7 @@ class DataConfig(Checked):
 
 @dataclasses.dataclass(frozen=True)
 @declares(MODELS, INSTRUMENTS, LIKELIHOODS, POSTERIORS)
-class ModelConfig(Checked):
+class ModelConfig(Declared):
     """Which model; None stands for the model's own default.
 
     Beside these fields it has one per option that a model, a likelihood or a posterior declares. An
@@ -115,7 +115,7 @@ class TrainingConfig(Checked):
     log_every: int = setting(100, "Steps between two lines of metrics.", above=0)
     checkpoint_every: int = setting(500, "Steps between two checkpoints.", above=0)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "learning_rate", parse_learning_rate(self.learning_rate))
         super().__post_init__()
         for name in ("steps", "log_every", "checkpoint_every"):
@@ -157,7 +157,7 @@ def check_replicas(config: TrainingConfig, replicas: int) -> None:
 
 @dataclasses.dataclass(frozen=True)
 @declares(METRICS, keep_defaults=True)
-class EvaluationConfig(Checked):
+class EvaluationConfig(Declared):
     """How it is measured: what several metrics share, and the options that a metric declares."""
 
     split: str = setting("test", "Split to measure.", choices=SPLITS)
@@ -226,7 +226,11 @@ class RunConfig:
     data: DataConfig = DataConfig()
     training: TrainingConfig = TrainingConfig()
 
-    SECTIONS = {"model": ModelConfig, "data": DataConfig, "training": TrainingConfig}
+    SECTIONS: ClassVar[dict[str, type[Checked]]] = {
+        "model": ModelConfig,
+        "data": DataConfig,
+        "training": TrainingConfig,
+    }
 
     # What may change between two starts of one run without making it another run.
     FREE = frozenset(
@@ -249,7 +253,8 @@ class RunConfig:
                     break
             else:
                 raise UsageError(f"unknown setting {key}={value!r}: expected one of {cls.names()}")
-        return cls(**{name: cls.SECTIONS[name](**values) for name, values in sections.items()})
+        made: dict[str, Any] = {n: cls.SECTIONS[n](**values) for n, values in sections.items()}
+        return cls(**made)
 
     @classmethod
     def names(cls) -> str:

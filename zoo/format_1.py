@@ -8,14 +8,17 @@ trained values are there, but under the optimisers alone, which therefore always
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
+
+if TYPE_CHECKING:
+    from zoo.models.base import PlayerModel
 
 UNREADABLE = (tf.errors.OpError, AssertionError, LookupError, OSError, RuntimeError, ValueError)
 
 
-def restore_checkpoint(model: Any, path: Path) -> None:
+def restore_checkpoint(model: PlayerModel, path: Path) -> None:
     """Gives `model` all that the checkpoint in the folder `path` holds.
 
     Raises:

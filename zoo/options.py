@@ -16,11 +16,13 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from zoo.settings import setting
+from zoo.settings import Checked, setting
 
 _ROOT = Path(__file__).parent.parent
+
+_Class = TypeVar("_Class", bound=type)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +58,14 @@ class Option:
         return dataclasses.replace(self, default=None) == dataclasses.replace(other, default=None)
 
 
+class Declared(Checked):
+    """A configuration that `declares` adds fields to."""
+
+    if TYPE_CHECKING:  # the fields are known once the parts are read
+
+        def __getattr__(self, name: str) -> Any: ...
+
+
 def options_of(part: str) -> tuple[Option, ...]:
     """What the class of this dotted path declares, its own or inherited within its module.
 
@@ -67,11 +77,11 @@ def options_of(part: str) -> tuple[Option, ...]:
     return _Source.of(module).options(name)
 
 
-def declares(*tables: Mapping[str, str], keep_defaults: bool = False) -> Callable[[type], type]:
-    """Gives a class, which is to become a dataclass, a field per option of the parts in `tables`.
+def declares(*tables: Mapping[str, str], keep_defaults: bool = False) -> Callable[[_Class], _Class]:
+    """Gives a `Declared`, which is to become a dataclass, one field per option of these parts.
 
     Args:
-        *tables: of `zoo.registry`.
+        *tables: of `zoo.registry`, with the parts.
         keep_defaults: the field has the option's default; else None, for "the part's own".
 
     Raises:
@@ -86,7 +96,7 @@ def declares(*tables: Mapping[str, str], keep_defaults: bool = False) -> Callabl
                     raise ValueError(f"{part} declares {option.name} unlike {', '.join(owners)}")
                 owners[name] = option.default
 
-    def add_fields(cls: type) -> type:
+    def add_fields(cls: _Class) -> _Class:
         for name, (option, owners) in found.items():
             default = option.default if keep_defaults else None
             cls.__annotations__[name] = option.kind + (" | None" if default is None else "")
@@ -130,9 +140,9 @@ class _Source:
         for node in self.tree.body:
             if isinstance(node, ast.ClassDef) and node.name == name:
                 for statement in node.body:
-                    targets = getattr(statement, "targets", [getattr(statement, "target", None)])
-                    if any(isinstance(t, ast.Name) and t.id == "options" for t in targets):
-                        return self._tuple(statement.value)
+                    value = _assigned(statement, "options")
+                    if value is not None:
+                        return self._tuple(value)
                 bases = [b.id for b in node.bases if isinstance(b, ast.Name)]
                 inherited = [self.options(base) for base in bases]
                 return next(filter(None, inherited), ())
@@ -176,8 +186,20 @@ class _Source:
                     pass
         return self._refuse(node)
 
-    def _refuse(self, node: ast.AST) -> Any:
+    def _refuse(self, node: ast.expr) -> NoReturn:
         raise ValueError(
             f"{self.module}, line {node.lineno}: `options` must be a tuple of Option(...) with "
             "literal arguments, of names of such, and of *Class.options"
         )
+
+
+def _assigned(statement: ast.stmt, name: str) -> ast.expr | None:
+    """What a statement assigns to a name, if it does."""
+    match statement:
+        case ast.Assign(targets=targets, value=value):
+            pass
+        case ast.AnnAssign(target=target, value=ast.expr() as value):
+            targets = [target]
+        case _:
+            return None
+    return value if any(isinstance(t, ast.Name) and t.id == name for t in targets) else None

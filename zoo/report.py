@@ -73,7 +73,7 @@ def write_overview(folder: str | Path) -> Path:
             found.append((run, run.history(), run.evaluation()["records"]))
         except (UsageError, OSError) as error:
             logging.warning("left out of the overview: %s", error)
-            left_out.append((file.parent.relative_to(folder), error))
+            left_out.append((str(file.parent.relative_to(folder)), error))
     if not found:
         reason = "; ".join(str(error) for _, error in left_out) or "none has a config.json"
         raise UsageError(f"{folder} has no run folder below it: {reason}")

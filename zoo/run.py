@@ -19,7 +19,7 @@ import os
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoo.config import RunConfig
 from zoo.errors import UsageError
@@ -38,6 +38,11 @@ from zoo.files import (
 from zoo.formats import FORMAT_VERSION, current_config
 from zoo.partial import remove_partial
 from zoo.records import read_evaluation
+
+if TYPE_CHECKING:
+    from zoo.checkpoints import CheckpointStore
+    from zoo.data.images import ImageDataset
+    from zoo.models.base import PlayerModel
 
 _FOLDERS = ("", "checkpoints", "images", "evaluation")  # where files of a run are written
 _PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "tensorflow-datasets", "numpy")
@@ -60,12 +65,16 @@ class Run:
     """
 
     def __init__(
-        self, path: str | Path, config: RunConfig, data_fingerprint: str, image_shape: tuple
+        self,
+        path: str | Path,
+        config: RunConfig,
+        data_fingerprint: str,
+        image_shape: tuple[int, int, int],
     ):
         self.path = user_path(path, "run_dir")
         self.config = config
         self.data_fingerprint = data_fingerprint
-        self.image_shape = tuple(image_shape)
+        self.image_shape = image_shape
 
     @classmethod
     def open(cls, path: str | Path) -> Run:
@@ -93,7 +102,7 @@ class Run:
             raise UsageError(f"{file}: image_shape={shape!r}: expected [height, width, channels]")
         for name in _FOLDERS:
             remove_partial(path / name)
-        return cls(path, config, fingerprint, shape)
+        return cls(path, config, fingerprint, tuple(shape))
 
     @staticmethod
     def check_folder(path: str | Path) -> Path:
@@ -116,7 +125,7 @@ class Run:
         path: str | Path,
         config: RunConfig,
         data_fingerprint: str,
-        image_shape: tuple,
+        image_shape: tuple[int, int, int],
         is_same: Callable[[str], bool] | None = None,
     ) -> Run:
         """The run at `path`, made if there is none.
@@ -160,7 +169,7 @@ class Run:
     # ---- What it holds -------------------------------------------------------------------------
 
     @functools.cached_property
-    def checkpoints(self) -> Any:
+    def checkpoints(self) -> CheckpointStore:
         """The store of its checkpoints."""
         from zoo.checkpoints import CheckpointStore
 
@@ -172,7 +181,7 @@ class Run:
         return self.checkpoints.newest() >= self.config.training.steps
 
     @functools.cached_property
-    def model(self) -> Any:
+    def model(self) -> PlayerModel:
         """The model with the weights of the newest sound checkpoint.
 
         Raises:
@@ -189,7 +198,7 @@ class Run:
         return model
 
     @functools.cached_property
-    def dataset(self) -> Any:
+    def dataset(self) -> ImageDataset:
         """The images it was trained on.
 
         Raises:

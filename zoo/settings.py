@@ -8,13 +8,15 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
 from zoo.errors import UsageError
 from zoo.files import encodable, user_path
 
 LARGEST_INT = 2**31 - 1
 LARGEST_FLOAT = 3.4e38  # of float32, in which all is computed
+
+_Self = TypeVar("_Self", bound="Checked")  # typing.Self came with Python 3.11
 
 
 def setting(
@@ -55,7 +57,7 @@ def _check(field: dataclasses.Field, value: Any) -> Any:
     if value is None and field.type.endswith("| None"):
         return None
 
-    def refuse(accepted: str):
+    def refuse(accepted: str) -> NoReturn:
         raise UsageError(f"{field.name}={value!r} is not accepted: expected {accepted}")
 
     if kind == "bool":
@@ -88,11 +90,12 @@ def _check(field: dataclasses.Field, value: Any) -> Any:
     return value
 
 
+@dataclasses.dataclass(frozen=True)
 class Checked:
     """Validates every field on construction."""
 
     @classmethod
-    def create(cls, **settings: Any) -> Any:
+    def create(cls: type[_Self], **settings: Any) -> _Self:
         """As the constructor, with one line for a setting that does not exist.
 
         Raises:
@@ -104,6 +107,10 @@ class Checked:
                 raise UsageError(f"unknown setting {name}={value!r}: expected one of {known}")
         return cls(**settings)
 
-    def __post_init__(self):
+    def replace(self: _Self, **settings: Any) -> _Self:
+        """A copy with other values of these settings, as `dataclasses.replace` makes it."""
+        return dataclasses.replace(self, **settings)
+
+    def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             object.__setattr__(self, field.name, _check(field, getattr(self, field.name)))

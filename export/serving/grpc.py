@@ -76,7 +76,7 @@ def _method(
         try:
             return answer(model, _parsed(kind, data)).SerializeToString()
         except Refusal as refusal:
-            context.abort(refusal.code, refusal.message)
+            return context.abort(refusal.code, refusal.message)  # raises
 
     return grpc.unary_unary_rpc_method_handler(method)
 

@@ -68,8 +68,9 @@ class RestServer(ThreadingHTTPServer):
         """Binds, without the look-up of the host's name that the base class makes."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
-        self.server_address = self.socket.getsockname()
-        self.server_name, self.server_port = self.server_address[:2]
+        bound = self.socket.getsockname()
+        self.server_address = bound
+        self.server_name, self.server_port = bound[:2]
 
     def stop(self) -> None:
         """Accepts nothing more, answers what has arrived, and returns when that is done."""

@@ -26,7 +26,7 @@ Arrays = dict[str, np.ndarray]
 
 _PROTO_TYPES = {number: name for name, number in types_pb2.DataType.items()}
 # What a JSON value must be, by the kind of the input's dtype; JSON has no other numbers.
-_JSON_TYPES = {"f": {int, float}, "i": {int}, "u": {int}, "b": {bool}}
+_JSON_TYPES: dict[str, set[type]] = {"f": {int, float}, "i": {int}, "u": {int}, "b": {bool}}
 # JSON has no token for these: they are strings, as in the JSON form of protocol buffers.
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _TOKEN = re.compile("|".join(_NON_FINITE))

@@ -131,7 +131,7 @@ def _crc32(decoded: Decoded) -> int:
 def _in_memory(image_shape: tuple[int, int, int], decode: Decode) -> Decoded:
     images, labels = [np.empty((0, *image_shape), np.uint8)], []
 
-    def append(rows: np.ndarray, classes: np.ndarray | None):
+    def append(rows: np.ndarray, classes: np.ndarray | None) -> None:
         images.append(rows)
         if classes is not None:
             labels.append(classes)
@@ -149,7 +149,7 @@ def _on_disk(stem: str, image_shape: tuple[int, int, int], decode: Decode) -> De
             file = stack.enter_context(_replacing(f"{stem}.npy"))
             _write_header(file, (0, *image_shape))
 
-        def append(rows: np.ndarray, classes: np.ndarray | None):
+        def append(rows: np.ndarray, classes: np.ndarray | None) -> None:
             nonlocal count, crc32
             count += len(rows)
             rows = np.ascontiguousarray(rows)
@@ -179,7 +179,7 @@ def _on_disk(stem: str, image_shape: tuple[int, int, int], decode: Decode) -> De
     return written
 
 
-def _write_header(file: Any, shape: tuple[int, ...]):
+def _write_header(file: Any, shape: tuple[int, ...]) -> None:
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
 

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, Any
 
 import numpy as np
 from absl import logging
@@ -88,6 +88,7 @@ def local_source(data_dir: str | None) -> Path | None:
 
 def _load_local(source: Path, skip_broken: bool) -> ImageDataset:
     with ExitStack() as stack:
+        state: Any  # JSON-able
         if source.is_dir():
             members, read = _open_folder(source)
             state = [[name, file_state(source / name)] for name in members]
@@ -100,9 +101,11 @@ def _load_local(source: Path, skip_broken: bool) -> ImageDataset:
         def decode(append: Append) -> dict:
             skipped = decoding.decode_all(names, read, append, skip_broken=skip_broken)
             left_out = set(skipped)
-            counts = Counter(_split_of(name) for name in names if name not in left_out)
-            counts = {split: counts[split] for split in SPLITS}
-            return {"counts": counts, **decoding.skip_notes(skipped)}
+            used = Counter(_split_of(name) for name in names if name not in left_out)
+            return {
+                "counts": {split: used[split] for split in SPLITS},
+                **decoding.skip_notes(skipped),
+            }
 
         ingredients = [str(source), state, skip_broken, RECIPE]
         decoded = load_or_decode("celeb_a", ingredients, (SIZE, SIZE, 3), decode)
@@ -150,7 +153,7 @@ def _open_zip(path: Path, stack: ExitStack) -> tuple[list[str], Callable[[str], 
     return [name for name in archive.namelist() if not name.endswith("/")], read
 
 
-def _read(file: str | BinaryIO, label: str) -> np.ndarray:
+def _read(file: str | IO[bytes], label: str) -> np.ndarray:
     image = decoding.open_rgb(file, label)
     if image.size != ALIGNED_SIZE:
         raise decoding.BrokenImage(
@@ -184,7 +187,7 @@ def _in_official_order(members: Sequence[str], source: Path) -> list[str]:
 
 
 def _number(name: str) -> int:
-    return int(NAME.fullmatch(name.rsplit("/", 1)[-1])[1])
+    return int(name.rsplit("/", 1)[-1].partition(".")[0])
 
 
 def _split_of(name: str) -> str:

@@ -7,10 +7,10 @@ import stat
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
 from zoo.data.cache import Append
@@ -36,7 +36,7 @@ class BrokenImage(UsageError):
         self.reason = reason
 
 
-def open_rgb(source: str | BinaryIO, label: str) -> Image.Image:
+def open_rgb(source: str | IO[bytes], label: str) -> Image.Image:
     """The first frame of an image file, upright, in 8-bit RGB, on white where it is transparent.
 
     Sixteen bits keep their higher eight. Colours are taken as sRGB, inks and L*a*b* brought there.
@@ -64,7 +64,7 @@ def open_rgb(source: str | BinaryIO, label: str) -> Image.Image:
     raise BrokenImage(f"{label} cannot be decoded ({reason}): {SKIP_REMEDY}")
 
 
-def _rawmode(image: Image.Image) -> str:
+def _rawmode(image: ImageFile.ImageFile) -> str:
     """How pixels lie in the file, as "L;4" for four bits of grey; known until they are loaded."""
     arguments = image.tile[0][3] if image.tile else ""
     first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments

@@ -33,6 +33,7 @@ def load(config: DataConfig) -> ImageDataset:
     size = DEFAULT_SIZE if config.image_size is None else config.image_size
     if size not in SIZES:
         raise UsageError(f"image_size={size} is not accepted: expected one of 28, 32, 64, 128")
+    assert config.data_dir is not None  # `DataConfig` refuses a folder without
     folder = Path(config.data_dir)
     listing = list_images(folder)
     names = listing.names
@@ -74,7 +75,7 @@ def load(config: DataConfig) -> ImageDataset:
     return ImageDataset("folder", consecutive(counts, decoded.images, None), provenance)
 
 
-def _check_enough(count: int, folder: Path):
+def _check_enough(count: int, folder: Path) -> None:
     if count < HELD_OUT:
         raise UsageError(
             f"data_dir={folder} has {count} usable images: the split into train, validation and "

@@ -51,7 +51,7 @@ class ImageDataset:
     splits: Mapping[str, Split]
     provenance: Mapping[str, Any]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         shapes = set()
         for name, split in self.splits.items():
             images, labels = split.images, split.labels
@@ -106,7 +106,7 @@ class ImageDataset:
         A run keeps it, so that it can refuse to go on with other data, and so does every number
         that is measured on them.
         """
-        sizes = [[name, len(self.splits[name])] for name in sorted(self.splits)]
+        sizes = [(name, len(self.splits[name])) for name in sorted(self.splits)]
         digest = hashlib.sha256(json.dumps([sizes, self.image_shape]).encode())
         for name, size in sizes:
             images, labels = self.splits[name].images, self.splits[name].labels
@@ -123,7 +123,7 @@ class ImageDataset:
 
 def first_fingerprint(dataset: ImageDataset) -> str:
     """The fingerprint of runs of format 1: of sizes and of the first images of each split."""
-    sizes = [[name, len(dataset.splits[name])] for name in sorted(dataset.splits)]
+    sizes = [(name, len(dataset.splits[name])) for name in sorted(dataset.splits)]
     digest = hashlib.sha256(json.dumps([sizes, dataset.image_shape]).encode())
     for name, _ in sizes:
         digest.update(np.ascontiguousarray(dataset.splits[name].images[:64]).data)

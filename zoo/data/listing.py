@@ -95,7 +95,7 @@ def _files(folder: Path) -> Iterator[tuple[str, str | None]]:
     link to a folder above is one.
     """
     entered = {_identity(above) for above in folder.parents}
-    waiting, links = [""], []
+    waiting, links = [""], list[str]()
     while waiting or links:
         place = waiting.pop() if waiting else links.pop(0)
         try:

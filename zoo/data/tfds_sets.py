@@ -121,9 +121,9 @@ def _prepared(name: str, data_dir: str | None, split: str, remedy: str) -> Any:
     return builder
 
 
-def _check_place(name: str, data_dir: str | None):
+def _check_place(name: str, data_dir: str | None) -> None:
     """Refuses what TensorFlow Datasets would wait for, or write where nobody looks for it."""
-    place = data_dir or os.environ.get("TFDS_DATA_DIR")
+    place: str | Path | None = data_dir or os.environ.get("TFDS_DATA_DIR")
     if place is None:
         try:
             place = user_path("~/tensorflow_datasets")
@@ -138,7 +138,7 @@ def _check_place(name: str, data_dir: str | None):
             raise _damaged(name, place, OSError(f"{file} is not a regular file"))
 
 
-def _download(builder: Any, remedy: str):
+def _download(builder: Any, remedy: str) -> None:
     remedies = ["run once with network access", "give --data_dir=<a prepared copy>", remedy]
     missing = f"{builder.name} is not prepared in {Path(builder.data_dir).parents[1]} and"
     ways = "; ".join(filter(None, remedies))

@@ -10,11 +10,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from zoo.errors import UsageError
-
-tfd = tfp.distributions
 
 
 def prior(latent_size: int) -> tfd.MultivariateNormalDiag:

@@ -13,15 +13,13 @@ from typing import Any, Protocol
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
+from tensorflow_probability import distributions as tfd
 
 from zoo.distributions.code_distributions import prior
 from zoo.distributions.made import MADE
 from zoo.errors import UsageError
-
-tfd = tfp.distributions
 
 LOG_STDDEV_LIMIT = 10.0  # chosen, that of the Gaussian posterior
 

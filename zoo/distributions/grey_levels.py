@@ -6,8 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
-
-tfd = tfp.distributions
+from tensorflow_probability import distributions as tfd
 
 GREY_LEVELS = 256
 BRIGHTEST = GREY_LEVELS - 1

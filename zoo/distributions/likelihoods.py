@@ -12,15 +12,13 @@ import math
 from typing import Any
 
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from zoo.distributions import portable
 from zoo.distributions.grey_levels import BRIGHTEST, GREY_LEVELS, GreyLevelImages, grey_levels
 from zoo.errors import UsageError
 from zoo.noise import Noise
 from zoo.options import Option
-
-tfd = tfp.distributions
 
 _PIXEL_AXES = (-3, -2, -1)
 

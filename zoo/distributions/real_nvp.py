@@ -10,9 +10,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
-
-tfb = tfp.bijectors
+from tensorflow_probability import bijectors as tfb
 
 LOG_SCALE_LIMIT = 2.0  # chosen: one coupling stretches by at most e^2
 

@@ -71,7 +71,7 @@ def evaluate(
     wanted = []
     for metric in metrics:
         # What was asked stands apart: a metric may record another split than the one it was given.
-        key = {
+        key: Entry = {
             "asked": {
                 "metric": metric.name,
                 "revision": metric.revision,

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING
 
 from zoo.config import ModelConfig, RunConfig
 from zoo.data.images import ImageDataset
 from zoo.errors import UsageError
 from zoo.registry import INSTRUMENTS, MODELS, look_up
 
+if TYPE_CHECKING:
+    from zoo.models.base import PlayerModel
 
-def model_class(name: str) -> Any:
+
+def model_class(name: str) -> type[PlayerModel]:
     """The class of a model; raises `UsageError` for an unknown name."""
     return look_up("model", name, MODELS | INSTRUMENTS)
 
@@ -36,7 +39,7 @@ def build_model(
     image_shape: tuple[int, int, int],
     seed: int = 0,
     dtype_policy: str = "float32",
-) -> Any:
+) -> PlayerModel:
     """A new model with initial weights that follow from `seed`.
 
     Sets the global seeds of Python, NumPy and TensorFlow, from which Keras draws initial weights.

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import tensorflow as tf
@@ -27,7 +27,7 @@ from zoo.options import Option
 from zoo.state import OPTIMIZER, fingerprint, stable_names
 
 Losses = tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]
-Batch = tf.Tensor | tuple[tf.Tensor, tf.Tensor]
+Batch: TypeAlias = tf.Tensor | tuple[tf.Tensor, tf.Tensor]
 
 
 class PlayerModel(keras.Model):
@@ -52,11 +52,11 @@ class PlayerModel(keras.Model):
     learning_rates: Mapping[str, float] = {}
     repeated_players: tuple[str, ...] = ()
     needs_labels = False
-    available_signatures: tuple[str, ...] = ()
 
     def __init__(self, config: ModelConfig, image_shape: tuple[int, int, int], **kwargs: Any):
         super().__init__(name=config.model, **kwargs)
-        self.image_shape = tuple(image_shape)
+        height, width, channels = image_shape
+        self.image_shape = height, width, channels
         self.config = self.resolve(config, self.image_shape)
         for option in self.options:
             setattr(self, option.name, getattr(self.config, option.name))
@@ -81,7 +81,7 @@ class PlayerModel(keras.Model):
             UsageError: a setting does not apply to this model.
         """
         defaults = cls.defaults(image_shape, config.network)
-        filled = {}
+        filled: dict[str, Any] = {}
         for field in dataclasses.fields(config):
             value = getattr(config, field.name)
             if value is None:
@@ -91,7 +91,7 @@ class PlayerModel(keras.Model):
                 raise UsageError(
                     f"{config.model} has no option {field.name} (given {value!r}); it has: {own}"
                 )
-        return dataclasses.replace(config, **filled)
+        return config.replace(**filled)
 
     @classmethod
     def resolve_for(cls, config: ModelConfig, dataset: ImageDataset) -> ModelConfig:
@@ -114,6 +114,11 @@ class PlayerModel(keras.Model):
     def player_variables(self, player: str) -> list[keras.Variable]:
         """The trainable variables that this player's loss moves, and no other's."""
         return getattr(self, player).trainable_variables
+
+    @property
+    def available_signatures(self) -> tuple[str, ...]:
+        """The signatures of the export that this model can honour."""
+        return ()
 
     # ---- Keras's own methods -------------------------------------------------------------------
 
@@ -174,7 +179,7 @@ class PlayerModel(keras.Model):
 
     def _build_bookkeeping(self) -> None:
         """The step counter, the record of faults and the trackers of the metrics."""
-        self.optimizers = {}  # by player, once compiled
+        self.optimizers: dict[str, keras.optimizers.Optimizer] = {}  # by player, once compiled
         self.step = self.add_weight(
             name="step",
             dtype="int64",
@@ -259,9 +264,9 @@ class PlayerModel(keras.Model):
         """
         self.step.assign_add(1)
         for i in range(self.passes - 1):
-            self._update(images[:, i], self.repeated_players, i)
+            self._update(_pass(images, i), self.repeated_players, i)
         last = self.passes - 1
-        return self._update(images[:, last] if last else images, self.players, last)
+        return self._update(_pass(images, last) if last else images, self.players, last)
 
     def _update(self, images: Batch, players: tuple[str, ...], index: int) -> dict[str, tf.Tensor]:
         """One update of `players` from one forward pass, the `index`-th of this step."""
@@ -289,7 +294,7 @@ class PlayerModel(keras.Model):
     ) -> dict[str, list[tf.Tensor]]:
         """Each player's gradient of its own loss; players that share a loss share a backward
         pass."""
-        gradients = {}
+        gradients: dict[str, list[tf.Tensor]] = {}
         for key in dict.fromkeys(map(id, losses.values())):
             sharing = [player for player, loss in losses.items() if id(loss) == key]
             variables = {p: [v.value for v in self.player_variables(p)] for p in sharing}
@@ -345,7 +350,7 @@ class PlayerModel(keras.Model):
 
     @property
     def _network_state(self) -> dict[str, keras.Variable]:
-        state = {}
+        state: dict[str, keras.Variable] = {}
         for player in self.players:
             variables = getattr(self, player).variables
             names = stable_names([variable.path for variable in variables])
@@ -356,6 +361,11 @@ class PlayerModel(keras.Model):
     def fingerprint(self) -> str:
         """16 hex digits that tell these weights of the networks from all others."""
         return fingerprint({name: v.numpy() for name, v in self._network_state.items()})
+
+
+def _pass(images: Batch, index: int) -> Batch:
+    """The batch of one of several passes."""
+    return tf.nest.map_structure(lambda part: part[:, index], images)
 
 
 def _rows(images: Batch) -> int | tf.Tensor:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -57,7 +55,7 @@ class Classifier(PlayerModel):
             UsageError: the data set has no labels, or more classes than the setting allows.
         """
         needed = 1 + max(int(dataset.labels(name).max()) for name in dataset.splits)
-        config = dataclasses.replace(config, classes=config.classes or needed)
+        config = config.replace(classes=config.classes or needed)
         if config.classes < needed:
             raise UsageError(
                 f"classes={config.classes} is not accepted: expected at least the {needed} of "

@@ -103,7 +103,9 @@ class GenerativeModel(PlayerModel):
     @property
     def latent_size(self) -> int:
         """D, the dimensions of z."""
-        return self.config.latent_size
+        size = self.config.latent_size
+        assert size is not None  # `resolve` has filled it in
+        return size
 
     # ---- Networks ------------------------------------------------------------------------------
 
@@ -132,6 +134,7 @@ class GenerativeModel(PlayerModel):
         return likelihood(**self._chosen(likelihood.options))
 
     def _posterior_head(self) -> PosteriorHead:
+        assert self.config.posterior is not None  # what has an encoder has posteriors
         head = follow(POSTERIORS[self.config.posterior])
         return head(self.latent_size, **self._chosen(head.options))
 
@@ -227,7 +230,7 @@ class GenerativeModel(PlayerModel):
     @classmethod
     def matching_of(cls, posterior: str | None) -> Matching:
         """What the model matches with this posterior."""
-        return cls.matching_by_posterior.get(posterior, cls.matching)
+        return cls.matching_by_posterior.get(posterior or "", cls.matching)
 
     @property
     def available_signatures(self) -> tuple[str, ...]:

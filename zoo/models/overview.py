@@ -11,7 +11,7 @@ _COLUMNS = ("model", "visible space", "latent space", "decoder", "posterior", "b
 
 def overview() -> str:
     """A Markdown table: a row per model, and one per posterior that changes what it matches."""
-    rows = [_COLUMNS]
+    rows: list[tuple[str, ...]] = [_COLUMNS]
     for name in MODELS:
         cls = model_class(name)
         ways: dict[Matching, list[str]] = {}

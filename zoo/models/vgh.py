@@ -41,9 +41,14 @@ class VGH(GenerativeModel):
         posterior="either",
         bound_status="not_available",
     )
-    terms = ("l1", "critic_real", "critic_reconstruction", "marginal_kl_ratio_estimate")
+    terms: tuple[str, ...] = (
+        "l1",
+        "critic_real",
+        "critic_reconstruction",
+        "marginal_kl_ratio_estimate",
+    )
     posteriors = ("deterministic", "gaussian")
-    options = (
+    options: tuple[Option, ...] = (
         CODE_CRITIC_UNITS,
         Option(
             "encoder_reconstruction_weight",

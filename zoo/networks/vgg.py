@@ -46,9 +46,15 @@ class VGG(keras.Model):
     def call(
         self, images: tf.Tensor, noise: Noise | None = None, training: bool = False
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Logits and features, float32; in training `noise` decides what is dropped."""
+        """Logits and features, float32; in training `noise` decides what is dropped.
+
+        Raises:
+            ValueError: training without noise.
+        """
         features = kept = tf.reduce_mean(self.trunk(images, training=training), axis=[1, 2])
         if training:
+            if noise is None:
+                raise ValueError("training needs noise: it decides what is dropped")
             # From the model's noise: a function of the row, whatever the replica.
             mask = noise.uniform("dropout", tuple(features.shape[1:])) >= DROPOUT
             kept = features * tf.cast(mask, features.dtype) / (1.0 - DROPOUT)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from zoo.figures import panels
 from zoo.paper.grids import table_3
 from zoo.paper.lab import Lab
@@ -55,7 +57,7 @@ def comparison(lab: Lab) -> Outcome:
     return Outcome(claims, {"sweep": rows}, pictures)
 
 
-def _boxes(rows: Rows, metrics: Sequence[str]) -> Any:
+def _boxes(rows: Rows, metrics: Sequence[str]) -> Figure:
     models = list(dict.fromkeys(row["model"] for row in rows))
     figure, axes = panels(len(metrics), columns=1, size=(8.0, 3.0))
     for axis, metric in zip(axes, metrics, strict=True):

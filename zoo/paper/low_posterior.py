@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from sklearn.manifold import TSNE
 
 from zoo.evaluation.latent.aggregate_posterior import log_aggregate_posterior
@@ -22,7 +23,8 @@ CODES = 500  # of each group in the t-SNE and the histograms of pixels, chosen
 
 def low_posterior(lab: Lab) -> Outcome:
     """Low-posterior samples, their neighbours, bounds, pixels and codes (Algorithm 1)."""
-    rows, claims, pictures = [], [], {}
+    rows, claims = [], []
+    pictures: dict[str, tuple[str, Any]] = {}
     for dataset in lab.scale.datasets:
         run = lab.train("vae", dataset, seed=lab.scale.seeds[0])
         records, shown = lab.show(run, "low_posterior")
@@ -44,12 +46,12 @@ def low_posterior(lab: Lab) -> Outcome:
 
 def _claims(dataset: str, values: dict[str, tuple[float, float | None]]) -> list[Claim]:
     statement = f"{dataset}: the ELBO flags low-posterior samples, giving them less than data"
-    sides = [values["low_posterior_elbo"], values["low_posterior_elbo_data"]]
+    lower, higher = values["low_posterior_elbo"], values["low_posterior_elbo_data"]
     if not dataset.startswith("color_mnist"):
         statement = f"{dataset}: the ELBO prefers low-posterior samples to data"
-        sides.reverse()
+        lower, higher = higher, lower
     return [
-        compare(statement, *sides, unit="nats per example"),
+        compare(statement, lower, higher, "nats per example"),
         compare(
             f"{dataset}: low-posterior samples lie further from the training images than others",
             values["low_posterior_distance_prior"],
@@ -92,7 +94,7 @@ def _pictures(lab: Lab, run: Run) -> dict[str, tuple[str, Any]]:
     }
 
 
-def _tsne(codes: dict[str, np.ndarray]) -> Any:
+def _tsne(codes: dict[str, np.ndarray]) -> Figure:
     joined = np.concatenate(list(codes.values()))
     perplexity = min(30.0, (len(joined) - 1) / 3)
     places = TSNE(init="pca", random_state=0, perplexity=perplexity).fit_transform(joined)

@@ -24,12 +24,12 @@ _SPREAD += "dimension, largest first. Sparse codes fall to zero early, dense one
 
 def many_latents(lab: Lab) -> Outcome:
     """Sparse against dense posterior means, and what becomes of samples (Figures 6, 16, 17)."""
-    rows, claims, pictures = [], [], {}
-    # Figure 17 gives the AAE a bigger discriminator too.
-    larger = {
-        f"aae_{n}": {"model": "aae", "code_critic_units": n} for n in lab.scale.code_critic_units
-    }
-    variants = {"vae": {"model": "vae"}, "aae": {"model": "aae"}, **larger}
+    rows, pictures = [], {}
+    claims: list[Claim] = []
+    variants: dict[str, dict[str, Any]] = {"vae": {"model": "vae"}, "aae": {"model": "aae"}}
+    for units in lab.scale.code_critic_units:
+        # Figure 17 gives the AAE a bigger discriminator too.
+        variants[f"aae_{units}"] = {"model": "aae", "code_critic_units": units}
     for dataset in lab.scale.datasets:
         for size in lab.scale.latent_sizes:
             figure, axes = panels(len(variants))
@@ -65,9 +65,9 @@ def many_latents(lab: Lab) -> Outcome:
 def _claims(
     rows: Rows, where: str, variants: Iterable[str], metrics: Sequence[str]
 ) -> Iterator[Claim]:
-    shares = (mean_and_error(column(rows, "share_in_use", model=m)) for m in ("vae", "aae"))
+    vae, aae = (mean_and_error(column(rows, "share_in_use", model=m)) for m in ("vae", "aae"))
     statement = f"{where}: the VAE's posterior means are sparse, the AAE's dense"
-    yield compare(statement, *shares, unit="(share of dimensions in use)")
+    yield compare(statement, vae, aae, "(share of dimensions in use)")
     for variant in variants:
         for metric in metrics if variant != "vae" else ():
             yield does_better(

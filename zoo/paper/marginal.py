@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from zoo.figures import bars, panels
 from zoo.paper.lab import Lab
 from zoo.paper.outcome import Claim, Outcome, column, compare, mean_and_error
 from zoo.pictures import grid, side_by_side
 from zoo.pixels import as_floats
+from zoo.run import Run
 
 Rows = list[dict[str, Any]]
 _CAPTION = (
@@ -58,7 +61,7 @@ def likelihoods(lab: Lab) -> Outcome:
     return Outcome(claims, {"marginal_kl": rows}, pictures)
 
 
-def samples_and_reconstructions(lab: Lab, run: Any, count: int = 32) -> tuple[Any, Any]:
+def samples_and_reconstructions(lab: Lab, run: Run, count: int = 32) -> tuple[Any, Any]:
     """Grids of prior samples, and of test images above their reconstructions."""
     subject = lab.subject(run.path)
     samples = subject.all("sample", seed=0, count=count)["images"]
@@ -85,13 +88,13 @@ def _over_seeds(rows: Rows, dataset: str, variant: str, metric: str) -> tuple[fl
 
 
 def _claim(statement: str, rows: Rows, dataset: str, variants: Sequence[str]) -> Claim:
-    sides = [_over_seeds(rows, dataset, variant, "marginal_kl") for variant in variants]
+    lower, higher = (_over_seeds(rows, dataset, v, "marginal_kl") for v in variants)
     floors = [_over_seeds(rows, dataset, v, "marginal_kl_floor")[0] for v in variants]
     unit = f"nats, over floors of {floors[0]:.4g} and {floors[1]:.4g}"
-    return compare(statement, *sides, unit=unit)
+    return compare(statement, lower, higher, unit)
 
 
-def _bars(lab: Lab, rows: Rows) -> Any:
+def _bars(lab: Lab, rows: Rows) -> Figure:
     figure, axes = panels(len(lab.scale.datasets))
     variants = list(dict.fromkeys(row["variant"] for row in rows))
     for axis, dataset in zip(axes, lab.scale.datasets, strict=True):

@@ -47,8 +47,8 @@ def compare(
     unit: str,
 ) -> Claim:
     """The claim that `lower` lies below `higher`, each a value with its standard error."""
-    errors = [error for _, error in (lower, higher)]
-    joint = None if None in errors else math.hypot(*errors)
+    errors = [error for _, error in (lower, higher) if error is not None]
+    joint = math.hypot(*errors) if len(errors) == 2 else None
     numbers = " against ".join(_with_error(*side) for side in (lower, higher))
     return Claim(statement, decide(higher[0] - lower[0], joint), f"{numbers} {unit}")
 

@@ -42,8 +42,7 @@ def write_page(folder: Path) -> Path:
             result["prose"] + "\n",
         ]
         for table, rows in result["tables"].items():
-            file = f"{folder.name}/{name}/{table}.csv"
-            parts.append(f"[{table}]({file}), {len(rows)} rows\n")
+            parts.append(f"[{table}]({folder.name}/{name}/{table}.csv), {len(rows)} rows\n")
             parts += [markdown_table(rows)] if len(rows) <= LONGEST else []
         for picture, caption in result["pictures"].items():
             parts.append(f"![{caption}]({folder.name}/{name}/{picture}.png)\n\n{caption}\n")

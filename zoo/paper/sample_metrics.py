@@ -26,7 +26,8 @@ def sample_metrics(lab: Lab, dataset: str) -> list[str]:
 def measure_samples(lab: Lab, run: Run) -> dict[str, float]:
     """What these metrics record of a run's samples and of the data, by record."""
     dataset = run.config.data.dataset
-    classifier, values = lab.classifier(dataset), {}
+    classifier = lab.classifier(dataset)
+    values: dict[str, float] = {}
     for metric in sample_metrics(lab, dataset):
         records = lab.measure(run, metric, feature_extractor=classifier)
         values |= {name: record["value"] for name, record in records.items()}

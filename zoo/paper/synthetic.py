@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from scipy.linalg import cho_factor, cho_solve
 from tqdm import tqdm
 
@@ -151,7 +152,7 @@ def _claims(estimation: Rows, learning: Rows, d: int) -> list[Claim]:
     ]
 
 
-def _picture(lab: Lab, rows: Rows, names: Sequence[str]) -> Any:
+def _picture(lab: Lab, rows: Rows, names: Sequence[str]) -> Figure:
     figure, axes = panels(len(lab.scale.dimensions), columns=2)
     for axis, d in zip(axes, lab.scale.dimensions, strict=True):
         chosen = [row for row in rows if row["dimensions"] == d]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
@@ -17,10 +17,13 @@ from zoo.errors import UsageError
 from zoo.noise import GivenNoise, row_noise
 from zoo.saved_model.contract import PORTABLE, SIGNATURES
 
+if TYPE_CHECKING:
+    from zoo.models.base import PlayerModel
+
 Tensors = dict[str, tf.Tensor]
 
 
-def signature_functions(model: Any) -> dict[str, Callable[..., Tensors]]:
+def signature_functions(model: PlayerModel) -> dict[str, tf.types.experimental.PolymorphicFunction]:
     """The `tf.function`s of the signatures that `model` can honour, by name, float32 in and out.
 
     Inputs and outputs are those of `zoo.saved_model.contract`. Equal seeds give `elbo` the draw of
@@ -44,7 +47,7 @@ def signature_functions(model: Any) -> dict[str, Callable[..., Tensors]]:
     return functions
 
 
-def portable_functions(model: Any) -> dict[str, Callable[..., Tensors]]:
+def portable_functions(model: PlayerModel) -> dict[str, tf.types.experimental.PolymorphicFunction]:
     """The `tf.function`s of `model` for runtimes other than TensorFlow, float32 in and out.
 
     `decode(z [N, D])`, `encode(images [N, H, W, C])` and `elbo_noise(images, noise [N, K])`: `elbo`
@@ -70,7 +73,7 @@ def portable_functions(model: Any) -> dict[str, Callable[..., Tensors]]:
     return {name: _function(*every[name]) for name in names}
 
 
-def _specs(model: Any, *names: str) -> list[tf.TensorSpec]:
+def _specs(model: PlayerModel, *names: str) -> list[tf.TensorSpec]:
     """Of inputs of the contract."""
     rows = {"images": model.image_shape, "z": (model.latent_size,), "seed": ()}
     dtypes = {"seed": tf.int32}
@@ -85,7 +88,7 @@ def _seeded(method: Callable[..., Tensors]) -> Callable[..., Tensors]:
     return lambda *inputs: method(*inputs[:-1], row_noise(inputs[-1]))
 
 
-def _noise_columns(model: Any) -> int:
+def _noise_columns(model: PlayerModel) -> int:
     """How many standard normals a row of `model.elbo` takes: what it asks for when it is traced."""
     asked = []
 
@@ -101,7 +104,7 @@ def _noise_columns(model: Any) -> int:
 
 def _function(
     function: Callable[..., Tensors], specs: Sequence[tf.TensorSpec], guarded: bool = False
-) -> Callable[..., Tensors]:
+) -> tf.types.experimental.PolymorphicFunction:
     """`function` as a `tf.function` of these inputs, with float32 outputs."""
 
     def wrapped(*inputs: tf.Tensor) -> Tensors:
@@ -112,7 +115,8 @@ def _function(
 
     # The parameters' names become the names of the inputs.
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    wrapped.__signature__ = inspect.Signature([inspect.Parameter(s.name, kind) for s in specs])
+    parameters = [inspect.Parameter(spec.name, kind) for spec in specs]
+    wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # PEP 362
     return tf.function(wrapped, input_signature=specs)
 
 

@@ -44,7 +44,7 @@ class StepCallback(keras.callbacks.Callback):
         """Counts, then calls `on_step`."""
         self.previous = self.step
         self.step = min(self.span.first + batch + 1, self.span.last)
-        self.on_step(logs)
+        self.on_step(logs or {})
 
     def due(self, every: int) -> bool:
         """Whether a multiple of `every`, or the last step, lies in the steps just done."""
@@ -238,7 +238,8 @@ class Preemption(StepCallback):
 
     def __init__(self, span: Span, run: Run, workers: Workers):
         super().__init__(span)
-        self._run, self._workers, self._asked = run, workers, None
+        self._run, self._workers = run, workers
+        self._asked: int | None = None
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from zoo.config import EvaluationConfig
 from zoo.data.images import ImageDataset
@@ -90,7 +90,7 @@ class ActiveUnitsMetric(Metric):
         yield Picture("variances", caption, _curve(units))
 
 
-def _curve(units: ActiveUnits) -> Any:
+def _curve(units: ActiveUnits) -> Figure:
     figure, (axis,) = panels(1, 1, (5.5, 2.6))
     variances = np.sort(units.variances)[::-1]
     # On a logarithmic axis zero has no place.

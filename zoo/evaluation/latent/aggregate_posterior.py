@@ -93,12 +93,11 @@ def log_aggregate(
     subject: Subject, encodings: Encodings, z: np.ndarray, progress: bool = False
 ) -> np.ndarray:
     """log q(z) `[M]` of codes `[M, D]`, nats, through the flow where there is one."""
-    base, log_det = z, 0.0
-    if encodings.flow:
-        flow = subject.all("to_base", z=z)
-        base, log_det = flow["base"], flow["log_det"]
-    log_q = log_aggregate_posterior(base, encodings.mean, encodings.stddev, progress=progress)
-    return log_q + log_det
+    moments = encodings.mean, encodings.stddev
+    if not encodings.flow:
+        return log_aggregate_posterior(z, *moments, progress=progress)
+    flow = subject.all("to_base", z=z)
+    return log_aggregate_posterior(flow["base"], *moments, progress=progress) + flow["log_det"]
 
 
 def log_aggregate_posterior(
@@ -186,7 +185,9 @@ def _log_sum_exp(
         return np.logaddexp.reduce(list(pool.map(share, range(threads))), axis=0)
 
 
-def _coefficients(mean: np.ndarray, stddev: np.ndarray, centre: np.ndarray, out: np.ndarray):
+def _coefficients(
+    mean: np.ndarray, stddev: np.ndarray, centre: np.ndarray, out: np.ndarray
+) -> None:
     """Fills `out` with [-1/(2 s^2), mean/s^2, the rest of log N(z; mean, s)] about `centre`."""
     d = len(centre)
     quadratic, linear, constant = out[:, :d], out[:, d:-1], out[:, -1]

@@ -66,7 +66,7 @@ class Aggregate:
         Gaussian and deterministic codes come from the encodings; of others each draw is a run of
         the encoder, with a seed of its own.
         """
-        if self.posterior in ("gaussian", "deterministic"):
+        if self.encodings is not None and self.posterior != "flow":
             yield from draw_aggregate(self.encodings, count, seed)
             return
         generator = np.random.default_rng(seed)
@@ -89,7 +89,7 @@ class Aggregate:
     def monte_carlo_kl(self, count: int, seed: int) -> MarginalKL | None:
         """Algorithm 2 where q(z|x) has a density to sum, else None. Of a Gaussian the samples are
         those of `blocks(count, seed)`."""
-        if self.posterior not in ("gaussian", "flow"):
+        if self.encodings is None or self.posterior == "deterministic":
             return None
         return monte_carlo_kl(self.subject, self.dataset, self.encodings, count, seed)
 

@@ -10,7 +10,6 @@ whatever r is: it falls short by what the model cannot fit.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import keras
@@ -137,12 +136,16 @@ def best_mixture(z: np.ndarray, held_out: np.ndarray, seed: int) -> DiagonalMixt
     Raises:
         UsageError: there are fewer codes than the least number of components.
     """
-    best, highest = None, -math.inf
-    for components in COMPONENTS:
-        if best is not None and components > len(z):
-            break
+
+    def fitted(components: int) -> tuple[DiagonalMixture, float]:
         mixture = DiagonalMixture.fit(z, components, seed)
-        likelihood = float(np.mean(mixture.log_prob(held_out)))
+        return mixture, float(np.mean(mixture.log_prob(held_out)))
+
+    best, highest = fitted(COMPONENTS[0])
+    for components in COMPONENTS[1:]:
+        if components > len(z):
+            break
+        mixture, likelihood = fitted(components)
         if not likelihood > highest:
             break
         best, highest = mixture, likelihood
@@ -215,8 +218,8 @@ class DensityModelKLMetric(LearnedKLMetric):
         values = density_model_kl(models, aggregate.blocks(count, settings.seed))
         reference = aggregate.monte_carlo_kl(count, settings.seed)
         for name, result in values.items():
-            network = name in NETWORKS
-            fitted = {"steps": steps} if network else _about(models[name])
+            model, network = models[name], name in NETWORKS
+            fitted = _about(model) if isinstance(model, DiagonalMixture) else {"steps": steps}
             yield Record(
                 f"{self.name}_{name}",
                 result.value,

@@ -77,7 +77,7 @@ class RatioOptions:
     gradient_penalty: float = 0.0
     batch_size: int = 64
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         positive = ("hidden_layers", "units", "learning_rate", "batch_size")
         for name, value in dataclasses.asdict(self).items():
             if not (value > 0 if name in positive else value >= 0):

@@ -203,6 +203,7 @@ def monte_carlo_kl(
     subject: Subject, dataset: ImageDataset, encodings: Encodings, count: int, seed: int
 ) -> MarginalKL:
     """Algorithm 2 on `count` draws of the posteriors of all examples."""
+    draws: Iterator[np.ndarray] | Iterator[FlowSamples]
     if encodings.flow:
         subject.require("sample_posterior")
         draws = draw_through_flow(subject, dataset, encodings, count, seed)

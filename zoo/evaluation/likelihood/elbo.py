@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from zoo.config import EvaluationConfig
@@ -94,7 +94,7 @@ class Elbo(Metric):
         )
 
 
-def _histograms(outputs: dict[str, np.ndarray]) -> Any:
+def _histograms(outputs: dict[str, np.ndarray]) -> Figure:
     figure, axes = panels(len(outputs), 3, (3.2, 2.4))
     for axis, (name, values) in zip(axes, outputs.items(), strict=True):
         histogram(axis, {name: values}, f"{name}, nats")

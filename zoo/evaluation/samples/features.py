@@ -73,11 +73,7 @@ class FeatureMetric(Metric):
     def check(self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig) -> None:
         """Raises `UsageError` where there are too few images or no feature extractor for them."""
         super().check(subject, dataset, settings)
-        if settings.feature_extractor is None:
-            raise UsageError(
-                f"{self.name} needs --feature_extractor: a run folder of --model=classifier, or a "
-                "local file of ImageNet Inception weights"
-            )
+        self._source(settings)
         n = _count(dataset, settings)
         if n < self.least:
             raise UsageError(f"{self.name} needs at least {self.least} images; there are {n}")
@@ -90,8 +86,16 @@ class FeatureMetric(Metric):
 
     def extractor(self, subject: Subject, settings: EvaluationConfig) -> FeatureExtractor:
         """The feature extractor of these settings."""
-        key = settings.feature_extractor
-        return _kept(subject, key, lambda: load_feature_extractor(key, subject.image_shape))
+        source = self._source(settings)
+        return _kept(subject, source, lambda: load_feature_extractor(source, subject.image_shape))
+
+    def _source(self, settings: EvaluationConfig) -> str:
+        if settings.feature_extractor is None:
+            raise UsageError(
+                f"{self.name} needs --feature_extractor: a run folder of --model=classifier, or a "
+                "local file of ImageNet Inception weights"
+            )
+        return settings.feature_extractor
 
     def samples(
         self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig
@@ -119,7 +123,7 @@ class FeatureMetric(Metric):
         sizes = {s: len(dataset.splits[s]) for s in reversed(SPLITS) if s in dataset.splits}
         del sizes[settings.split]
         enough = [s for s, size in sizes.items() if size >= len(data)]
-        name = enough[0] if enough else max(sizes, key=sizes.get)
+        name = enough[0] if enough else max(sizes, key=lambda split: sizes[split])
         other = self._split(subject, dataset, settings, name)
         samples = self.samples(subject, dataset, settings)
         sides = f"data and other data ({name} split), the floor"

@@ -34,10 +34,9 @@ class FrechetDistance:
 class Moments:
     """Mean and covariance of features that arrive in batches."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.count = 0
-        self.mean: np.ndarray | None = None
-        self._scatter: np.ndarray | None = None
+        self.mean, self._scatter = np.zeros(0), np.zeros((0, 0))  # as wide as the first batch
 
     def update(self, features: np.ndarray) -> None:
         """Adds features [B, F].
@@ -49,7 +48,7 @@ class Moments:
         count, mean = len(features), features.mean(axis=0)
         centred = features - mean
         scatter = centred.T @ centred
-        if self.mean is None:
+        if not self.count:
             self.count, self.mean, self._scatter = count, mean, scatter
             return
         if mean.shape != self.mean.shape:

@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from zoo import networks
@@ -285,7 +285,7 @@ def samples_of(subject: Subject, steps: int, seed: int) -> Iterator[np.ndarray]:
         yield from (images[i : i + BATCH_SIZE] for i in range(0, len(images), BATCH_SIZE))
 
 
-def _curves(runs: dict[str, np.ndarray]) -> Any:
+def _curves(runs: dict[str, np.ndarray]) -> Figure:
     figure, (axis,) = panels(1, 1, (5.5, 2.8))
     for i, (name, sides) in enumerate(runs.items()):
         for k, gaps in enumerate(sides):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ class Subject:
     def __init__(
         self,
         name: str,
-        functions: Mapping[str, Callable[..., dict[str, tf.Tensor]]],
+        functions: Mapping[str, tf.types.experimental.ConcreteFunction],
         bound_status: str,
         weights: str,
         step: int | None = None,
@@ -113,7 +113,8 @@ class Subject:
         Raises:
             UsageError: none of them does.
         """
-        return self._stated("images", 4)
+        height, width, channels = self._stated("images", 4)
+        return height, width, channels
 
     def _stated(self, tensor: str, rank: int) -> tuple[int, ...]:
         """The shape of one row of `tensor` in the first signature that states it in full."""
@@ -146,6 +147,7 @@ class Subject:
         batch_size: int | None = None,
         seed: int | None = None,
         first_row: int = 0,
+        count: int | None = None,
         **inputs: np.ndarray,
     ) -> Iterator[dict[str, np.ndarray]]:
         """Calls a signature batch by batch.
@@ -156,8 +158,8 @@ class Subject:
             seed: of the evaluation; row `i` gets the seed number `first_row + i`. Leave it out
                 where the signature takes none.
             first_row: see `seed`.
-            **inputs: arrays with one row per example; uint8 images become floats in [0, 1]. The one
-                input `count` stands for rows that have a seed only.
+            count: of rows that have a seed only; of others the inputs tell it.
+            **inputs: arrays with one row per example; uint8 images become floats in [0, 1].
 
         Yields:
             NumPy outputs of each batch, in order.
@@ -168,7 +170,6 @@ class Subject:
         self.require(signature)
         batch_size = batch_size or self.batch_size
         function = self.functions[signature]
-        count = inputs.pop("count", None)
         total = count if count is not None else len(next(iter(inputs.values())))
         for start in range(0, total, batch_size):
             stop = min(start + batch_size, total)

@@ -58,4 +58,3 @@ def check_flagfiles(arguments: Sequence[str], above: frozenset[str] = frozenset(
 def _is_pipe_of_ours(path: str) -> bool:
     """Whether it is an open descriptor, which has no name of its own."""
     return stat.S_ISFIFO(os.stat(path).st_mode) and not os.path.exists(os.path.realpath(path))
-x: int = ""

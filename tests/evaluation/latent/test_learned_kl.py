@@ -54,7 +54,7 @@ def test_bounds_stand_beside_the_values_where_there_are_any(
         assert "nats" in record.definition and record.details["posterior"] == kind
         assert ("monte_carlo_kl" in record.details) == gaussian
         mixture = "gmm" in record.metric
-        assert record.details["fit_samples" if mixture else "steps"] == (20_000 if mixture else 3)
+        assert record.details["fit_samples" if mixture else "steps"] == (300 if mixture else 3)
     if gaussian:
         subject, _ = fake(kind)
         expected = {r.metric: r for r in measure_marginal_kl(subject, dataset)}

@@ -38,8 +38,6 @@ def test_of_a_real_graph():
 
 
 ONE_DNN = "Operation received an exception:Status: {}, message: could not create a primitive"
-    "Operation received an exception:Status: {}, message: could not create a primitive, in file"
-)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ zoo-paper --experiment=all --scale=smoke --output=/tmp/results
 Each experiment writes OUTPUT/EXPERIMENT/: pictures (PNG and SVG), the data behind them (CSV) and
 result.json; OUTPUT.md is the page of them all. What is finished is not done again, and trained
 runs are shared between experiments. `all` goes on after a failure and ends with exit code 1. After
-SIGTERM (exit code 0) and Ctrl-C the same command goes on where it was.
+a signal (exit code 0 if SIGTERM or SIGHUP ends a training) the same command goes on where it was.
 """
 
 from __future__ import annotations

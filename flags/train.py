@@ -4,8 +4,9 @@ zoo-train --model=vae --dataset=color_mnist_mini --latent_size=50 --steps=1000 -
 zoo-train --preset=color_mnist_mini/vae --run_dir=runs/vae
 zoo-train --preset=color_mnist/vae --sweep=latent_sizes --sweep=seed=0,1 --run_dir=runs/sweep
 
-The same command again goes on where the run was, also after SIGTERM (exit code 0) and Ctrl-C, both
-of which end it with a checkpoint of the step in progress; a second Ctrl-C does not wait for that.
+The same command again goes on where the run was, also after SIGTERM, SIGHUP (exit code 0) and
+Ctrl-C, which end a training with a checkpoint of the step in progress; a second Ctrl-C does not
+wait for that.
 Two exit codes of its own: 1 some runs of a sweep failed, 3 another worker of the run is gone: start
 all of them again.
 """

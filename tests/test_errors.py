@@ -1,7 +1,8 @@
+import numpy as np
 import pytest
 import tensorflow as tf
 
-from zoo.errors import reason
+from zoo.errors import UsageError, is_out_of_memory, reason
 
 GRAPH = """Graph execution error:
 
@@ -34,3 +35,29 @@ def test_of_a_real_graph():
     with pytest.raises(tf.errors.InvalidArgumentError) as error:
         divide(tf.constant([0]))
     assert reason(error.value) == "Integer division by zero"
+
+
+ONE_DNN = "Operation received an exception:Status: {}, message: could not create a primitive"
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), True),
+        (np.zeros, True),
+        (tf.zeros, True),
+        (tf.errors.AbortedError(None, None, ONE_DNN.format(1)), True),
+        (tf.errors.AbortedError(None, None, ONE_DNN.format(3)), False),  # not implemented
+        (tf.errors.UnknownError(None, None, "std::bad_alloc"), True),
+        (RuntimeError("can't start new thread"), True),
+        (tf.errors.AbortedError(None, None, "Collective ops is aborted by: Socket closed"), False),
+        (UsageError("BOOM when allocating"), False),
+    ],
+    ids=str,
+)
+def test_what_running_out_of_memory_looks_like(error, expected):
+    if callable(error):
+        with pytest.raises((MemoryError, tf.errors.ResourceExhaustedError)) as caught:
+            error([1 << 44])
+        error = caught.value
+    assert is_out_of_memory(error) is expected

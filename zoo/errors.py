@@ -14,7 +14,9 @@ _WHERE = re.compile(r"Error in user-defined function passed to .*?: (?=assertion
 
 # How exceptions of all sorts tell that memory has run out: those of TensorFlow's allocators, of C++
 # and of oneDNN, whose status 1 that is (dnnl_status_t).
-_OUT_OF_MEMORY = re.compile(r"\bOOM when allocating|std::bad_alloc|Status: 1, message: could not")
+_OUT_OF_MEMORY = re.compile(
+    r"\bOOM when allocating|std::bad_alloc|Status: 1, message: could not|can't start new thread"
+)
 
 
 class UsageError(ValueError):

@@ -1,6 +1,9 @@
-"""Two worker processes on loopback, through the program: preempted, killed, and going on."""
+"""Two worker processes on loopback, through the program: preempted, killed, and going on; and one
+that is alone."""
 
+import json
 import signal
+import socket
 import time
 
 import numpy as np
@@ -9,6 +12,7 @@ import pytest
 import zoo
 from tests.training.processes import (
     PATIENCE,
+    cluster,
     finish,
     start,
     start_workers,
@@ -64,7 +68,7 @@ def test_preempted_killed_and_started_again_ends_like_the_straight_run(tmp_path)
     (chief_code, _, _), (code, out, err) = finish(workers)
     assert time.monotonic() - since < BOUND
     assert chief_code == -signal.SIGKILL and code == 3 and out == ""
-    assert err.count("\n") == 1 and "lost one of the 2 workers" in err
+    assert err.count("\n") == 1 and "lost 1 of the 2 workers, worker 0 (127.0.0.1:" in err
 
     diverging = {**SETTINGS, "learning_rate": 1e30}
     runs = [(folder, SETTINGS), (tmp_path / "straight", SETTINGS), (tmp_path / "nan", diverging)]
@@ -80,3 +84,57 @@ def test_preempted_killed_and_started_again_ends_like_the_straight_run(tmp_path)
     longer = command(folder, "mirrored", cpu_devices=2, steps=STEPS + 5)
     ((code, out, err),) = finish([start(longer)])
     assert code == 0 and f"to step {STEPS + 5}" in out, err
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_worker_that_waits_says_for_whom_and_ends_on_signals(tmp_path, number, code):
+    config, other = cluster(2)
+    address = json.loads(other)["cluster"]["worker"][1]
+    process = start(command(tmp_path / "run"), TF_CONFIG=config)
+    assert process.stderr.readline().endswith(f"waiting for worker 1 ({address})\n")
+    process.send_signal(number)
+    ((ended, out, err),) = finish([process])
+    assert (ended, out) == (code, "") and err.count("\n") == 1 and err.startswith("train: ")
+
+
+def test_a_port_in_use_is_a_mistake(tmp_path):
+    config, _ = cluster(2)
+    port = int(json.loads(config)["cluster"]["worker"][0].rpartition(":")[2])
+    with socket.create_server(("", port)):
+        ((code, out, err),) = finish([start(command(tmp_path / "run"), TF_CONFIG=config)])
+    assert (code, out) == (2, "") and err.count("\n") == 1
+    assert f"port {port} of worker 0" in err and "another process listens on it" in err
+
+
+# Both have the same graph, in which worker 1 asks for 64 TiB.
+GREEDY = """
+import json, os
+from flags import program, train
+
+program.start_tensorflow()
+import tensorflow as tf
+from zoo.models.vae import VAE
+
+losses = VAE.losses
+most = 1 << 44 * json.loads(os.environ["TF_CONFIG"])["task"]["index"]
+
+def huge(self, images, noise, training=True):
+    size = tf.where(self.step.value >= 2, most, 1)
+    more = tf.reduce_max(tf.random.stateless_uniform([size], [0, 0]))
+    result, report = losses(self, images, noise, training)
+    return {**result, "decoder": result["decoder"] + more}, report
+
+VAE.losses = huge
+train.run()
+"""
+
+
+def test_a_worker_without_memory_says_so_and_the_other_names_it(tmp_path):
+    workers = start_workers(["-c", GREEDY, *command(tmp_path / "run")[2:]])
+    (code, _, err), (greedy_code, _, greedy_err) = finish(workers)
+    assert greedy_code == 2, greedy_err
+    assert greedy_err.count("\n") == 1
+    assert "memory does not suffice for batch_size=8" in greedy_err
+    assert code == 3 and "lost 1 of the 2 workers, worker 1 (127.0.0.1:" in err

@@ -109,19 +109,36 @@ def test_a_non_finite_term_stops_the_run_and_leaves_the_last_checkpoint(tmp_path
     assert all(np.isfinite(w).all() for w in weights(run))
 
 
+def test_a_batch_that_memory_does_not_suffice_for(tmp_path, monkeypatch):
+    losses = VAE.losses
+
+    def huge(self, images, noise, training=True):
+        size = tf.where(self.step.value >= 2, 1 << 44, 1)  # 64 TiB
+        more = tf.reduce_max(tf.random.stateless_uniform([size], [0, 0]))
+        result, report = losses(self, images, noise, training)
+        return {**result, "decoder": result["decoder"] + more}, report
+
+    monkeypatch.setattr(VAE, "losses", huge)
+    told = "memory does not suffice for batch_size=8: expected a smaller batch_size, .*OOM when"
+    with pytest.raises(UsageError, match=told) as error:
+        train(tiny(), tmp_path)
+    assert "\n" not in str(error.value)
+
+
 def test_a_diverging_run_stops(tmp_path):
     with pytest.raises(UsageError, match=r"stopped at step \d+: .* there is no checkpoint yet"):
         train(tiny(learning_rate=1e30), tmp_path)
     assert zoo.load_run(tmp_path).checkpoints.steps() == []
 
 
-def test_sigterm_stops_with_a_checkpoint_and_the_run_goes_on(tmp_path, monkeypatch):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_with_a_checkpoint_and_the_run_goes_on(tmp_path, monkeypatch, number):
     log = Run.log
 
     def log_then_preempt(self, line):
         log(self, line)
         if line["step"] == 2:
-            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(number)
 
     with monkeypatch.context() as patch:
         patch.setattr(Run, "log", log_then_preempt)

@@ -18,8 +18,8 @@ from zoo.run import Run
 
 
 class Stopped(BaseException):
-    """A SIGTERM ended a training before its last step; the same experiment goes on with it. Like
-    KeyboardInterrupt it is no failure of an experiment."""
+    """A SIGTERM or SIGHUP ended a training before its last step; the same experiment goes on with
+    it. Like KeyboardInterrupt it is no failure of an experiment."""
 
 
 class Lab:

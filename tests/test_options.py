@@ -81,3 +81,13 @@ def test_fields_have_their_defaults_or_none(module):
         assert cls.__annotations__["own"] == ("str" if keep else "str | None")
         assert cls.own.default == ("a" if keep else None)
         assert cls.own.metadata["help"] == "A choice (base, extends: a)."
+
+
+def test_a_base_of_another_file_is_followed(module, tmp_path):
+    (tmp_path / "far.py").write_text(
+        "from zoo.options import Option\nfrom part import Base\n"
+        "class Heir(Base):\n    pass\n"
+        "class Far(Base):\n    options = (*Base.options, Option('more', True, 'Whether.'))\n"
+    )
+    assert options_of("far.Heir") == options_of("part.Base")
+    assert [option.name for option in options_of("far.Far")] == ["shared", "own", "more"]

@@ -73,7 +73,7 @@ def create_model(
         model: its name, one of `MODELS`.
         dataset: one of `DATASETS` whose images have a shape of their own; `color_mnist_mini` where
             no `image_shape` is given either.
-        image_shape: `(H, W, C)` with H = W of 28, 32, 64 or 128.
+        image_shape: `(H, W, C)` with H = W, one of the sides of `zoo.registry.SIDES`.
         seed: of the initial weights.
         dtype_policy: "float32" or "mixed_bfloat16".
         **settings: of `zoo.config.ModelConfig`.

@@ -13,7 +13,16 @@ from typing import Any, ClassVar
 
 from zoo.errors import UsageError
 from zoo.options import Declared, declares
-from zoo.registry import DATASETS, INSTRUMENTS, LIKELIHOODS, METRICS, MODELS, NETWORKS, POSTERIORS
+from zoo.registry import (
+    DATASETS,
+    INSTRUMENTS,
+    LIKELIHOODS,
+    METRICS,
+    MODELS,
+    NETWORKS,
+    POSTERIORS,
+    SIDES,
+)
 from zoo.settings import LARGEST_FLOAT, Checked, setting
 
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
@@ -33,7 +42,9 @@ class DataConfig(Checked):
         path=True,
     )
     image_size: int | None = setting(
-        None, "Side of the images in pixels, for --dataset=folder: 28, 32, 64 or 128.", at_least=1
+        None,
+        f"Side of the images in pixels, for --dataset=folder: {', '.join(map(str, SIDES))}.",
+        at_least=1,
     )
     skip_broken: bool = setting(
         False, "Leave out and count the images of a folder that cannot be decoded."

@@ -67,7 +67,7 @@ class Declared(Checked):
 
 
 def options_of(part: str) -> tuple[Option, ...]:
-    """What the class of this dotted path declares, its own or inherited within its module.
+    """What the class of this dotted path declares, its own or inherited.
 
     Raises:
         ValueError: the declaration cannot be read from the source: it has to be a tuple of `Option`
@@ -136,8 +136,10 @@ class _Source:
         return cls(module)
 
     def options(self, name: str) -> tuple[Option, ...]:
-        """Those of a class of this module."""
+        """Those of a class of this module, or of the one of ours that it comes from."""
         for node in self.tree.body:
+            if (source := self._origin(node, name)) is not None:
+                return source.options(name)
             if isinstance(node, ast.ClassDef) and node.name == name:
                 for statement in node.body:
                     value = _assigned(statement, "options")
@@ -146,7 +148,15 @@ class _Source:
                 bases = [b.id for b in node.bases if isinstance(b, ast.Name)]
                 inherited = [self.options(base) for base in bases]
                 return next(filter(None, inherited), ())
-        return ()  # a base of another module has none
+        return ()  # a base that is not ours has none
+
+    def _origin(self, node: ast.stmt, name: str) -> _Source | None:
+        """The module of the zoo from which this statement imports a name, if it does."""
+        match node:
+            case ast.ImportFrom(module=str(module), names=names) if module.startswith("zoo."):
+                if any(alias.name == name for alias in names):
+                    return _Source.of(module)
+        return None
 
     def _tuple(self, node: ast.expr) -> tuple[Option, ...]:
         if not isinstance(node, ast.Tuple):
@@ -165,13 +175,11 @@ class _Source:
     def _named(self, name: str, node: ast.expr) -> Option:
         """The `Option` that a name stands for, in this module or in the one it comes from."""
         for statement in self.tree.body:
+            if (source := self._origin(statement, name)) is not None:
+                return source._named(name, node)
             match statement:
                 case ast.Assign(targets=[ast.Name(id=target)]) if target == name:
                     return self._option(statement.value)
-                case ast.ImportFrom(module=str(module)) if any(
-                    a.name == name for a in statement.names
-                ):
-                    return _Source.of(module)._named(name, node)
         return self._refuse(node)
 
     def _option(self, node: ast.expr) -> Option:

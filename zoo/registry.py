@@ -71,6 +71,9 @@ NETWORKS = {
     "dcgan": Family("zoo.networks.dcgan", (32, 64, 128)),
 }
 
+# Of images that some networks are for, in pixels.
+SIDES = tuple(sorted({side for family in NETWORKS.values() for side in family.sides}))
+
 
 class Source(NamedTuple):
     """Images: what loads them, and their shape (H, W, C); None where that is a setting."""

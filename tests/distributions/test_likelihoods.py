@@ -23,11 +23,7 @@ from zoo.registry import LIKELIHOODS, follow
 
 SHAPE = (3, 4, 5, 2)
 EVENT_SIZE = 4 * 5 * 2
-CASES = {
-    "bernoulli": Bernoulli(),
-    "quantized_normal": QuantizedNormal(),
-    "categorical": Categorical(),
-}
+CASES = {name: follow(path)() for name, path in LIKELIHOODS.items()}
 
 
 class FixedNoise:
@@ -136,10 +132,18 @@ def test_finite_at_any_output(likelihood, size):
 
 
 def test_samples_are_grey_levels_with_the_reported_mean(likelihood):
-    # Zero outputs but for the log-scale: away from the open tails, where the clipped mean is exact.
-    outputs = np.zeros((1, 2, 2, likelihood.output_channels(1)), np.float32)
-    if isinstance(likelihood, QuantizedNormal):
-        outputs[..., 0], outputs[..., 1] = 0.1, -2.5
+    assert_samples_agree(likelihood, np.zeros((1, 2, 2, likelihood.output_channels(1))))
+
+
+def test_samples_of_a_narrow_quantized_normal():
+    """Away from the open tails, where the clipped mean is exact."""
+    outputs = np.zeros((1, 2, 2, 2))
+    outputs[..., 0], outputs[..., 1] = 0.1, -2.5
+    assert_samples_agree(CASES["quantized_normal"], outputs)
+
+
+def assert_samples_agree(likelihood, outputs):
+    outputs = np.asarray(outputs, np.float32)
     distribution = likelihood.distribution(tf.constant(outputs))
     samples = distribution.sample(4000, seed=[1, 2])
     assert samples.shape == (4000, 1, 2, 2, 1) and samples.dtype == tf.float32
@@ -160,10 +164,36 @@ def test_zero_outputs_mean_mid_grey(likelihood):
 def test_the_registry_names_what_it_holds():
     classes = {name: follow(path) for name, path in LIKELIHOODS.items()}
     assert {name: cls.name for name, cls in classes.items()} == {n: n for n in LIKELIHOODS}
-    assert {name for name, cls in classes.items() if cls.discrete} == {
-        "quantized_normal",
-        "categorical",
-    }
+    assert classes["quantized_normal"].discrete and classes["categorical"].discrete
+    assert not classes["bernoulli"].discrete
+
+
+def test_the_masses_of_grey_levels_sum_to_one(likelihood):
+    if not likelihood.discrete:
+        pytest.skip("it is no law of grey levels")
+    outputs = np.random.default_rng(1).normal(size=(5, 1, 1, likelihood.output_channels(1)))
+    each = np.repeat(outputs, 256, axis=0).astype(np.float32)
+    levels = np.tile(np.arange(256, dtype=np.float32), 5)[:, None, None, None]
+    mass = np.exp(np.float64(likelihood.log_prob(tf.constant(each), tf.constant(levels / 255))))
+    np.testing.assert_allclose(mass.reshape(5, 256).sum(axis=1), 1, rtol=1e-4)
+
+
+def test_training_maximises_the_log_probability_or_a_lower_bound(likelihood):
+    outputs, images = draw(likelihood)
+
+    class Rows:
+        """Uniform noise, other numbers at each call."""
+
+        rng = np.random.default_rng(2)
+
+        def uniform(self, purpose, shape):
+            return tf.constant(self.rng.random((SHAPE[0], *shape)), tf.float32)
+
+    noise = Rows()
+    draws = np.array([likelihood.training_log_prob(outputs, images, noise) for _ in range(100)])
+    bound, error = draws.mean(axis=0), draws.std(axis=0) / 10
+    log_prob = likelihood.log_prob(outputs, images).numpy()
+    assert (bound <= log_prob + 4 * error + 1e-5 * np.abs(log_prob)).all()
 
 
 def test_grey_levels_survive_the_rounding_of_float32():
@@ -172,12 +202,12 @@ def test_grey_levels_survive_the_rounding_of_float32():
         np.testing.assert_array_equal(grey_levels(images), k)
 
 
-def test_only_dequantisation_draws_noise(likelihood):
-    outputs, images = draw(likelihood)
-    if isinstance(likelihood, QuantizedNormal):
-        with pytest.raises(AttributeError, match="uniform"):
-            likelihood.training_log_prob(outputs, images, noise=None)
-    else:
+def test_only_dequantisation_draws_noise():
+    quantized = CASES["quantized_normal"]
+    with pytest.raises(AttributeError, match="uniform"):
+        quantized.training_log_prob(*draw(quantized), noise=None)
+    for likelihood in (Bernoulli(), Categorical(), QuantizedNormal(dequantization="none")):
+        outputs, images = draw(likelihood)
         value = likelihood.training_log_prob(outputs, images, noise=None)
         np.testing.assert_array_equal(value, likelihood.log_prob(outputs, images))
 

@@ -16,10 +16,10 @@ from tests.flags.in_process import call, contents
 from zoo.config import RunConfig
 from zoo.flags import preset, program
 from zoo.models import model_class
+from zoo.registry import DATASETS
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("train", "evaluate", "sample", "export", "serve", "report", "paper")
-SIDES = {"color_mnist": 28, "color_mnist_mini": 28, "cifar10": 32, "celeb_a": 64}
 TINY = [
     *("--strategy=one_device", "--steps=4", "--batch_size=8", "--width=0.06"),
     *("--latent_size=3", "--log_every=2", "--checkpoint_every=2"),
@@ -119,8 +119,8 @@ def test_preset(name):
     program.parse(values, ["zoo-train", f"--preset={name}", "--seed=123"], "about")
     config = RunConfig.create(**program.settings(values))
     assert config.data.dataset == name.split("/")[0] and config.training.seed == 123
-    cls, side = model_class(config.model.model), SIDES[config.data.dataset]
-    resolved = cls.resolve(config.model, (side, side, 3))
+    cls, shape = model_class(config.model.model), DATASETS[config.data.dataset].image_shape
+    resolved = cls.resolve(config.model, shape)
     for name, value in vars(config.model).items():
         assert value is None or getattr(resolved, name) == value
     assert set(cls.resolve_learning_rate(config.training.learning_rate)) == set(cls.players)

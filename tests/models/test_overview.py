@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.models.variants import VARIANTS, tiny_model
 from zoo.models import model_class
-from zoo.models.overview import overview
+from zoo.models.overview import BEGIN, COMMAND, END, main, overview, with_overview
 from zoo.registry import MODELS
 from zoo.saved_model.signatures import signature_functions
 
@@ -49,7 +51,9 @@ def test_rows_agree_with_the_classes():
         assert (matching.decoder == "explicit") == bool(cls.likelihoods), name
         assert (matching.posterior == "none") == ("encoder" not in cls.players), name
         assert set(cls.matching_by_posterior) <= set(cls.posteriors), name
-    assert len(rows()) == len(MODELS) + 2
+    ways = {n: {model_class(n).matching_of(p) for p in model_class(n).posteriors} for n in MODELS}
+    assert len(rows()) == sum(max(1, len(matchings)) for matchings in ways.values())
+    assert (len(ways["vae"]), len(ways["aae"])) == (2, 2)
 
 
 def test_a_bound_that_is_said_to_be_there_is_exported():
@@ -65,4 +69,15 @@ def test_a_bound_that_is_said_to_be_there_is_exported():
 
 
 def test_the_readme_carries_it():
-    assert overview() in (ROOT / "README.md").read_text()
+    page = (ROOT / "README.md").read_text()
+    assert page == with_overview(page), f"run: {COMMAND}"
+
+
+def test_the_command_writes_it_between_its_marks(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n\n{BEGIN}\n| an | old |\n{END}\n\nafter\n")
+    main([str(page)])
+    assert page.read_text() == f"before\n\n{BEGIN}\n\n{overview()}\n\n{END}\n\nafter\n"
+    page.write_text("nothing to fill")
+    with pytest.raises(ValueError, match="has no place"):
+        main([str(page)])

@@ -3,8 +3,10 @@ them: what is new there joins by itself."""
 
 from zoo.config import ModelConfig
 from zoo.models import build_model, model_class
-from zoo.registry import INSTRUMENTS, LIKELIHOODS, MODELS, POSTERIORS, follow
+from zoo.registry import INSTRUMENTS, LIKELIHOODS, MODELS, NETWORKS, POSTERIORS, follow
 
+SHAPE = (28, 28, 3)
+_, *OTHER_NETWORKS = (name for name, family in NETWORKS.items() if SHAPE[0] in family.sides)
 TINY = {"latent_size": 3, "width": 0.06}
 
 
@@ -25,7 +27,8 @@ def own(cls, name):
 
 def variants():
     """Each option of a model by itself; each likelihood and posterior, with each of its options,
-    on the first model that takes it, and each posterior on every model that names it."""
+    on the first model that takes it, and each posterior on every model that names it; each other
+    family of networks on the first model that has a player of a kind."""
     found, seen = [], set()
     for model in MODELS | INSTRUMENTS:
         cls = model_class(model)
@@ -45,6 +48,9 @@ def variants():
                         options = follow(table[name]).options
                         found += [{**variant, option.name: another(option)} for option in options]
                 seen.add(name)
+        if not seen.issuperset(cls.players):
+            seen |= {*cls.players}
+            found += [{"model": model, "network": name} for name in OTHER_NETWORKS]
     return found
 
 
@@ -61,4 +67,4 @@ def variant_id(variant):
 
 def tiny_model(variant, seed=0, **kwargs):
     tiny = {**TINY, "latent_size": TINY["latent_size"] if variant["model"] in MODELS else None}
-    return build_model(ModelConfig(**tiny, **variant), (28, 28, 3), seed, **kwargs)
+    return build_model(ModelConfig(**tiny, **variant), SHAPE, seed, **kwargs)

@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 from zoo.errors import UsageError
-from zoo.networks import color_mnist, dcgan, family
+from zoo.networks import color_mnist, dcgan, family, family_name
+from zoo.registry import NETWORKS
 
 
 def trainable(network):
@@ -56,11 +57,13 @@ def test_color_mnist_encoder_mirrors_it():
     assert shapes == [(14, 14, 32), (14, 14, 64), (7, 7, 64)]
 
 
-@pytest.mark.parametrize("side", [28, 32, 64, 128])
+@pytest.mark.parametrize(
+    ("name", "side"), [(name, side) for name, found in NETWORKS.items() for side in found.sides]
+)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_shapes_of_every_family(side, channels):
+def test_shapes_of_every_family(name, side, channels):
     shape = (side, side, channels)
-    networks = family(shape)
+    networks = family(shape, name)
     images = tf.random.stateless_uniform((2, *shape), (0, 0))
     decoder = networks.decoder(5, shape, 2 * channels, 0.125)
     assert decoder(tf.zeros((2, 5))).shape == (2, side, side, 2 * channels)
@@ -77,6 +80,10 @@ def test_keras_settings_are_the_papers():
     assert all(layer.negative_slope == pytest.approx(0.2) for layer in leaks)
     kernel = np.concatenate([v.numpy().ravel() for v in conv_kernels(trunk)])
     assert kernel.std() == pytest.approx(0.02, rel=0.02)
+
+
+def test_the_first_family_for_a_size_is_its_default():
+    assert [family_name((n, n, 3)) for n in (28, 32, 128)] == ["color_mnist", "dcgan", "dcgan"]
 
 
 def test_other_sizes_are_refused():

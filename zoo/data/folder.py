@@ -12,8 +12,8 @@ from zoo.data.cache import Append, file_state, load_or_decode
 from zoo.data.images import ImageDataset, consecutive
 from zoo.data.listing import account, list_images
 from zoo.errors import UsageError
+from zoo.registry import SIDES
 
-SIZES = (28, 32, 64, 128)
 DEFAULT_SIZE = 64  # chosen
 HELD_OUT = 10  # one in ten images for validation, one in ten for test; chosen
 SMALLEST_SIDE = 8  # pixels; chosen: below it an image is an icon's placeholder or a mistake
@@ -28,11 +28,13 @@ def load(config: DataConfig) -> ImageDataset:
     test, the second for validation, the rest for training.
 
     Raises:
-        UsageError: no such folder, an unreadable file, too few images, a size not in `SIZES`.
+        UsageError: no such folder, an unreadable file, too few images, a size without networks.
     """
     size = DEFAULT_SIZE if config.image_size is None else config.image_size
-    if size not in SIZES:
-        raise UsageError(f"image_size={size} is not accepted: expected one of 28, 32, 64, 128")
+    if size not in SIDES:
+        raise UsageError(
+            f"image_size={size} is not accepted: expected one of {', '.join(map(str, SIDES))}"
+        )
     assert config.data_dir is not None  # `DataConfig` refuses a folder without
     folder = Path(config.data_dir)
     listing = list_images(folder)

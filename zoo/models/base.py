@@ -177,6 +177,20 @@ class PlayerModel(keras.Model):
         """
         raise NotImplementedError
 
+    def gather(self, rows: tf.Tensor) -> tf.Tensor:
+        """The rows of all replicas `[global N, ...]`, in the order of the global batch.
+
+        For a loss that is a statistic of the whole batch, not a mean over its examples: every
+        replica computes the same one from the same rows. Gradients flow back through all replicas'
+        losses to the own rows, so that their sum over replicas, of which each loss is a share, is
+        the gradient of one loss of the global batch. One replica has all rows already.
+
+        Args:
+            rows: `[N, ...]` of this replica.
+        """
+        context = tf.distribute.get_replica_context()
+        return rows if context.num_replicas_in_sync == 1 else context.all_gather(rows, axis=0)
+
     def _build_bookkeeping(self) -> None:
         """The step counter, the record of faults and the trackers of the metrics."""
         self.optimizers: dict[str, keras.optimizers.Optimizer] = {}  # by player, once compiled

@@ -1,10 +1,23 @@
-"""The overview of the models (Rosca et al. 2018, Figure 7), from what each states about itself."""
+"""The overview of the models (Rosca et al. 2018, Figure 7), from what each states about itself.
+
+    python -m zoo.models.overview README.md
+
+writes it between the marks of a page.
+"""
 
 from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 from zoo.models import model_class
 from zoo.models.inference import Matching
 from zoo.registry import MODELS
+
+COMMAND = "python -m zoo.models.overview README.md"
+BEGIN = f"<!-- models: written by `{COMMAND}` -->"
+END = "<!-- end of models -->"
 
 _COLUMNS = ("model", "visible space", "latent space", "decoder", "posterior", "bound")
 
@@ -25,3 +38,26 @@ def overview() -> str:
     rows.insert(1, tuple("-" * width for width in widths))
     cells = ((c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+
+
+def with_overview(page: str) -> str:
+    """A page with the table between its marks as it is now.
+
+    Raises:
+        ValueError: it has no such marks.
+    """
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise ValueError(f"the page has no place for the table: expected {BEGIN} and {END}")
+    return f"{before}{begin}\n\n{overview()}\n\n{end}{after}"
+
+
+def main(pages: Sequence[str]) -> None:
+    """Brings these files up to date."""
+    for file in map(Path, pages):
+        file.write_text(with_overview(file.read_text()))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -46,7 +46,8 @@ class Unknown(Base):
 
 @pytest.fixture
 def module(monkeypatch, tmp_path):
-    (tmp_path / "part.py").write_text(MODULE)
+    (tmp_path / "zoo").mkdir()
+    (tmp_path / "zoo" / "part.py").write_text(MODULE)
     monkeypatch.setattr(options, "_ROOT", tmp_path)
     options._Source.of.cache_clear()
     yield
@@ -63,7 +64,7 @@ def test_names_bases_and_literals_are_followed(module):
 @pytest.mark.parametrize("name", ["Computed", "Called", "Unknown"])
 def test_what_cannot_be_read_is_refused_by_line(module, name):
     with pytest.raises(ValueError, match=r"part, line \d+: `options` must be a tuple of Option"):
-        options_of(f"part.{name}")
+        options_of(f"zoo.part.{name}")
 
 
 def test_one_name_is_one_setting(module, tmp_path):
@@ -84,10 +85,10 @@ def test_fields_have_their_defaults_or_none(module):
 
 
 def test_a_base_of_another_file_is_followed(module, tmp_path):
-    (tmp_path / "far.py").write_text(
-        "from zoo.options import Option\nfrom part import Base\n"
+    (tmp_path / "zoo.far.py").write_text(
+        "from zoo.options import Option\nfrom zoo.part import Base\n"
         "class Heir(Base):\n    pass\n"
         "class Far(Base):\n    options = (*Base.options, Option('more', True, 'Whether.'))\n"
     )
-    assert options_of("far.Heir") == options_of("part.Base")
-    assert [option.name for option in options_of("far.Far")] == ["shared", "own", "more"]
+    assert options_of("zoo.far.Heir") == options_of("part.Base")
+    assert [option.name for option in options_of("zoo.far.Far")] == ["shared", "own", "more"]

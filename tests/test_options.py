@@ -55,15 +55,17 @@ def module(monkeypatch, tmp_path):
 
 
 def test_names_bases_and_literals_are_followed(module):
-    names = [option.name for option in options_of("part.Extends")]
+    names = [option.name for option in options_of("zoo.part.Extends")]
     assert names == ["shared", "own", "more"]
-    assert options_of("part.Inherits") == options_of("part.Base")
-    assert options_of("part.Base")[0] == Option("shared", 1, "A number.", above=0)
+    assert options_of("zoo.part.Inherits") == options_of("zoo.part.Base")
+    assert options_of("zoo.part.Base")[0] == Option("shared", 1, "A number.", above=0)
 
 
 @pytest.mark.parametrize("name", ["Computed", "Called", "Unknown"])
 def test_what_cannot_be_read_is_refused_by_line(module, name):
-    with pytest.raises(ValueError, match=r"part, line \d+: `options` must be a tuple of Option"):
+    with pytest.raises(
+        ValueError, match=r"zoo.part, line \d+: `options` must be a tuple of Option"
+    ):
         options_of(f"zoo.part.{name}")
 
 
@@ -72,11 +74,11 @@ def test_one_name_is_one_setting(module, tmp_path):
         "class Other:\n    options = (Option('shared', 2.0, 'Another number.'),)\n"
     )
     with pytest.raises(ValueError, match="other.Other declares shared unlike base"):
-        declares({"base": "part.Base", "other": "other.Other"})
+        declares({"base": "zoo.part.Base", "other": "other.Other"})
 
 
 def test_fields_have_their_defaults_or_none(module):
-    table = {"base": "part.Base", "extends": "part.Extends"}
+    table = {"base": "zoo.part.Base", "extends": "zoo.part.Extends"}
     for keep in (False, True):
         cls = declares(table, keep_defaults=keep)(type("Config", (), {"__annotations__": {}}))
         assert cls.__annotations__["own"] == ("str" if keep else "str | None")
@@ -85,10 +87,10 @@ def test_fields_have_their_defaults_or_none(module):
 
 
 def test_a_base_of_another_file_is_followed(module, tmp_path):
-    (tmp_path / "zoo.far.py").write_text(
+    (tmp_path / "zoo" / "far.py").write_text(
         "from zoo.options import Option\nfrom zoo.part import Base\n"
         "class Heir(Base):\n    pass\n"
         "class Far(Base):\n    options = (*Base.options, Option('more', True, 'Whether.'))\n"
     )
-    assert options_of("zoo.far.Heir") == options_of("part.Base")
+    assert options_of("zoo.far.Heir") == options_of("zoo.part.Base")
     assert [option.name for option in options_of("zoo.far.Far")] == ["shared", "own", "more"]

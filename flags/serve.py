@@ -9,6 +9,7 @@ serve the same folder.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import ipaddress
 import sys
@@ -74,9 +75,11 @@ def main(values: flags.FlagValues) -> None:
     from export.serving.server import Server, Stop
 
     gc.freeze()  # what is imported stays: parsing need not pause for the collector to look at it
-    stop = Stop()
     limits = Limits(batch, megabytes << 20, json_megabytes << 20, concurrency)
-    with Server(folder, address, *ports, limits, values.trust) as server:
+    with (
+        contextlib.closing(Stop()) as stop,
+        Server(folder, address, *ports, limits, values.trust) as server,
+    ):
         host = f"[{address}]" if ":" in address else address
         print(
             f"{NOTICE}\n{server.model.name}, version {server.version}: "

@@ -9,6 +9,7 @@ serve the same folder.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import ipaddress
 import sys
@@ -72,14 +73,16 @@ def main(values: flags.FlagValues) -> None:
     from zoo.export.serving.server import Server, Stop
 
     gc.freeze()  # what is imported stays: parsing need not pause for the collector to look at it
-    stop = Stop()
     limits = Limits(
         values.max_batch_size,
         values.max_request_megabytes << 20,
         values.max_json_megabytes << 20,
         values.max_concurrency,
     )
-    with Server(folder, address, rest_port, grpc_port, limits, values.trust) as server:
+    with (
+        contextlib.closing(Stop()) as stop,
+        Server(folder, address, rest_port, grpc_port, limits, values.trust) as server,
+    ):
         host = f"[{address}]" if ":" in address else address
         print(
             f"{NOTICE}\n{server.model.name}, version {server.version}: "

@@ -93,14 +93,22 @@ class Stop:
         # then: what Python notes in a socket ends a wait wherever it came.
         self._noted, self._notes = socket.socketpair()
         self._notes.setblocking(False)
-        signal.set_wakeup_fd(self._notes.fileno())
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._ask)
+        self._wakeup = signal.set_wakeup_fd(self._notes.fileno())
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        self._before = {number: signal.signal(number, self._ask) for number in numbers}
 
     def _ask(self, *_: object) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in self._before:
             signal.signal(number, signal.SIG_DFL)
 
     def wait(self) -> None:
         """Returns when asked."""
         self._noted.recv(1)
+
+    def close(self) -> None:
+        """Gives the signals back."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._wakeup)
+        self._noted.close()
+        self._notes.close()

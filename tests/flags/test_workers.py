@@ -111,7 +111,7 @@ def test_a_port_in_use_is_a_mistake(tmp_path):
 # Both have the same graph, in which worker 1 asks for 64 TiB.
 GREEDY = """
 import json, os
-from flags import program, train
+from zoo.flags import program, train
 
 program.start_tensorflow()
 import tensorflow as tf

@@ -36,8 +36,15 @@ def program(model, *flags):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_serves_until_it_is_told_to_stop(folder, number):
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [
+        (signal.SIGTERM, 0, ""),
+        (signal.SIGINT, 0, ""),
+        (signal.SIGHUP, 129, "serve: hung up\n"),
+    ],
+)
+def test_serves_until_it_is_told_to_stop(folder, number, code, said):
     with program(folder) as (process, server):
         assert rest_predict(server, {"instances": [[0, 0, 0]]})[0] == 200
         client = Grpc(server)
@@ -45,7 +52,7 @@ def test_serves_until_it_is_told_to_stop(folder, number):
         client.channel.close()
         process.send_signal(number)
         out, err = process.communicate(timeout=30)
-    assert (process.returncode, out, err) == (0, "", "")
+    assert (process.returncode, out, err) == (code, "", said)
 
 
 @pytest.mark.slow

@@ -82,7 +82,7 @@ def _specs(model: Any, *names: str) -> list[tf.TensorSpec]:
 
 def _seeded(method: Callable[..., Tensors]) -> Callable[..., Tensors]:
     """A method that takes noise as a function that takes a seed per row."""
-    return lambda *inputs: method(*inputs[:-1], row_noise(inputs[-1]))
+    return lambda *inputs: method(*inputs[:-1], seed=row_noise(inputs[-1]))
 
 
 def _noise_columns(model: Any) -> int:

@@ -20,8 +20,7 @@ from zoo.run import Run, versions
 from zoo.saved_model.contract import PORTABLE, require
 from zoo.saved_model.manifest import write_manifest
 from zoo.saved_model.signatures import portable_functions, signature_functions
-
-DEFAULT_SIGNATURE = "decode"  # every model has it: one input, deterministic
+from zoo.saved_model.writer import write_saved_model
 
 
 def model_card(
@@ -100,24 +99,22 @@ def export_saved_model(
         card = Path(scratch) / "model_card.json"
         described = {n: f.get_concrete_function() for n, f in portable.items()}
         write_json(card, model_card(run, step, concrete, described, formats))
-        module = tf.Module()
-        module.model_card = tf.saved_model.Asset(str(card))
-        # Only what the signatures touch: critics and optimisers stay behind, each weight is
-        # stored once.
-        used = {id(v): v for f in concrete.values() for v in f.graph.variables}
-        module.weights = list(used.values())
-        default = (
-            {"serving_default": chosen[DEFAULT_SIGNATURE]} if DEFAULT_SIGNATURE in chosen else {}
-        )
         try:
-            tf.saved_model.save(module, str(temporary), signatures={**default, **chosen})
+            variables = write_saved_model(temporary, chosen, card)
             write_warmup(temporary, name, concrete)
         except tf.errors.OpError as error:
             raise UsageError(f"cannot write {target}: {reason(error)}") from error
         if portable:
-            write_portable(temporary, portable, module.weights, formats)
+            write_portable(temporary, portable, variables, formats)
         write_manifest(temporary)
     return target
+
+
+def export_run(run: Run | str | Path, output: str | Path, name: str, **options: Any) -> Path:
+    """`export_saved_model` of a run, or of the run in a folder."""
+    return export_saved_model(
+        run if isinstance(run, Run) else Run.open(run), output, name, **options
+    )
 
 
 def _portable(run: Run, chosen: Mapping[str, Any], formats: Sequence[str]) -> dict[str, Any]:

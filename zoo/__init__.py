@@ -2,9 +2,12 @@
 
     import zoo
 
-    model = zoo.create_model("vae", dataset="color_mnist_mini", latent_size=50)
+    model = zoo.VAE(latent_size=50, image_shape=(28, 28, 3))  # as every class of zoo.MODELS
     run = zoo.train("runs/vae", model="vae", dataset="color_mnist_mini", steps=1000)
     run = zoo.load_run("runs/vae")
+    records = zoo.evaluate(run, metrics=["elbo"])
+    images = zoo.sample(run, 16, seed=0)["images"]
+    folder = zoo.export_run(run, "served", "vae")
 
 Nothing heavy is imported before it is used.
 """
@@ -13,14 +16,15 @@ from __future__ import annotations
 
 import importlib
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from zoo.registry import MODELS
 
 if TYPE_CHECKING:
     from zoo.config import RunConfig
+    from zoo.doors import create_model, evaluate, load_dataset, load_model, sample, train
     from zoo.errors import UsageError
-    from zoo.models.base import PlayerModel
-    from zoo.registry import DATASETS, MODELS
+    from zoo.registry import DATASETS
     from zoo.run import Run, load_run
 
 # Before Keras is imported, which else would ask ~/.keras/keras.json.
@@ -34,18 +38,32 @@ __all__ = [
     "UsageError",
     "__version__",
     "create_model",
+    "evaluate",
+    "export_run",
+    "load_dataset",
+    "load_model",
     "load_run",
+    "sample",
     "train",
 ]
 
+# `export_run` is of the floor above, which nothing here imports before it is asked for.
 _HOMES = {
     "DATASETS": "zoo.registry",
-    "MODELS": "zoo.registry",
     "Run": "zoo.run",
     "RunConfig": "zoo.config",
     "UsageError": "zoo.errors",
+    "create_model": "zoo.doors",
+    "evaluate": "zoo.doors",
+    "export_run": "zoo.export.saved_model",
+    "load_dataset": "zoo.doors",
+    "load_model": "zoo.doors",
     "load_run": "zoo.run",
+    "sample": "zoo.doors",
+    "train": "zoo.doors",
 }
+# The classes of the models: zoo.VAE, ...
+_HOMES |= {path.rsplit(".", 1)[1]: path.rsplit(".", 1)[0] for path in MODELS.values()}
 
 
 def __getattr__(name: str) -> Any:
@@ -58,60 +76,5 @@ def __getattr__(name: str) -> Any:
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 
-def create_model(
-    model: str,
-    *,
-    dataset: str | None = None,
-    image_shape: tuple[int, int, int] | None = None,
-    seed: int = 0,
-    dtype_policy: str = "float32",
-    **settings: Any,
-) -> PlayerModel:
-    """A new, untrained model.
-
-    Args:
-        model: its name, one of `MODELS`.
-        dataset: one of `DATASETS` whose images have a shape of their own; `color_mnist_mini` where
-            no `image_shape` is given either.
-        image_shape: `(H, W, C)` with H = W, one of the sides of `zoo.registry.SIDES`.
-        seed: of the initial weights.
-        dtype_policy: "float32" or "mixed_bfloat16".
-        **settings: of `zoo.config.ModelConfig`.
-
-    Raises:
-        UsageError: a setting is unknown or does not apply to the model.
-    """
-    from zoo.config import ModelConfig, TrainingConfig
-    from zoo.errors import UsageError
-    from zoo.models import build_model
-    from zoo.registry import DATASETS
-
-    training = TrainingConfig(seed=seed, dtype_policy=dtype_policy)
-    if dataset is None and image_shape is None:
-        dataset = "color_mnist_mini"
-    own = DATASETS[dataset].image_shape if dataset in DATASETS else None
-    shape = image_shape if dataset is None else own
-    if shape is None or (dataset is not None and image_shape is not None):
-        known = ", ".join(name for name, source in DATASETS.items() if source.image_shape)
-        raise UsageError(
-            f"dataset={dataset!r}, image_shape={image_shape!r}: expected a data set whose "
-            f"images have a shape of their own ({known}), or a shape"
-        )
-    config = ModelConfig.create(model=model, **settings)
-    return build_model(config, shape, training.seed, training.dtype_policy)
-
-
-def train(run_dir: str | Path, **settings: Any) -> Run:
-    """Trains a run, or goes on with it, and returns it.
-
-    Args:
-        run_dir: its folder.
-        **settings: of `zoo.config.RunConfig`, flat: `model="vae", steps=1000`.
-
-    Raises:
-        UsageError: see `zoo.training.loop.train`.
-    """
-    from zoo.config import RunConfig
-    from zoo.training.loop import train as train_run
-
-    return train_run(RunConfig.create(**settings), run_dir).run
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES, "__version__"})

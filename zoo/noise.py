@@ -15,6 +15,7 @@ outside it, and takes one seed for a whole batch.
 from __future__ import annotations
 
 import math
+import numbers
 import zlib
 
 import numpy as np
@@ -126,10 +127,23 @@ def row_noise(seeds: tf.Tensor | np.ndarray) -> Noise:
     return Noise((word, tf.zeros_like(word)))
 
 
+def as_noise(source: int | Noise, rows: tf.Tensor | int) -> Noise:
+    """`source` itself, or where it is a seed the noise of the first `rows` rows of an evaluation
+    with it."""
+    if isinstance(source, numbers.Integral):
+        return row_noise(row_seed_tensor(int(source), 0, rows))
+    return source
+
+
 def row_seeds(seed: int, first: int, count: int) -> np.ndarray:
     """The int32 seeds of rows `first .. first + count - 1` of an evaluation with this seed."""
+    return row_seed_tensor(seed, first, count).numpy()
+
+
+def row_seed_tensor(seed: int, first: tf.Tensor | int, count: tf.Tensor | int) -> tf.Tensor:
+    """`row_seeds` as a tensor, for graphs."""
     rows = tf.range(first, first + count, dtype=tf.int32)
-    return tf.bitcast(_row_keys(seed, "evaluate", rows, 0)[0], tf.int32).numpy()
+    return tf.bitcast(_row_keys(seed, "evaluate", rows, 0)[0], tf.int32)
 
 
 def _row_keys(seed: int, purpose: str, rows: tf.Tensor, step: tf.Tensor | int) -> Words:

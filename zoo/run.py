@@ -76,6 +76,11 @@ class Run:
         self.data_fingerprint = data_fingerprint
         self.image_shape = image_shape
 
+    def __repr__(self) -> str:
+        name, data = self.config.model.model, self.config.data.dataset
+        step, steps = self.checkpoints.newest(), self.config.training.steps
+        return f"<Run {str(self.path)!r}: {name} on {data}, step {step} of {steps}>"
+
     @classmethod
     def open(cls, path: str | Path) -> Run:
         """An existing run, without what killed programs left in its folder.

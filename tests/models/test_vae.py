@@ -13,7 +13,6 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tests.models.variants import tiny_model
-from zoo.config import ModelConfig
 from zoo.distributions.likelihoods import Likelihood
 from zoo.models.vae import VAE
 from zoo.networks.encoder import Encoder
@@ -87,7 +86,7 @@ class Truth:
 def model_of(truth, posterior="gaussian", exact=True, scale=0.02):
     """The VAE with the true decoder and, if `exact`, the exact posterior of an orthogonal W."""
     keras.utils.set_random_seed(5)
-    model = LinearVAE(ModelConfig(model="vae", posterior=posterior, latent_size=LATENT), SHAPE)
+    model = LinearVAE(image_shape=SHAPE, posterior=posterior, latent_size=LATENT)
     model.decoder.layers[0].set_weights([truth.w.T, truth.b])
     kernel = scale * np.random.default_rng(6).normal(size=(PIXELS + 1, 2 * LATENT))
     if exact:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from zoo.config import ModelConfig, RunConfig
 from zoo.data.images import ImageDataset
-from zoo.errors import UsageError
 from zoo.registry import INSTRUMENTS, MODELS, look_up
 
 if TYPE_CHECKING:
@@ -42,26 +41,9 @@ def build_model(
 ) -> PlayerModel:
     """A new model with initial weights that follow from `seed`.
 
-    Sets the global seeds of Python, NumPy and TensorFlow, from which Keras draws initial weights.
-
     Raises:
-        UsageError: the model is unknown, a setting does not apply to it, the shape is none of
-            images, or Keras runs on another backend than TensorFlow.
+        UsageError: as `zoo.models.base.PlayerModel`, or the model is unknown.
     """
-    import keras
-
-    from zoo.models.settings import keras_settings
-
-    if keras.backend.backend() != "tensorflow":
-        raise UsageError(
-            f"Keras runs on {keras.backend.backend()}: the zoo needs KERAS_BACKEND=tensorflow, set "
-            "before Keras is imported"
-        )
-    if len(image_shape) != 3 or not all(isinstance(n, int) and n > 0 for n in image_shape):
-        raise UsageError(
-            f"image_shape={image_shape!r} is not accepted: expected (height, width, channels)"
-        )
+    settings = {k: v for k, v in vars(config).items() if k != "model" and v is not None}
     cls = model_class(config.model)
-    keras.utils.set_random_seed(seed)
-    with keras_settings(dtype_policy):
-        return cls(config, image_shape)
+    return cls(image_shape=image_shape, seed=seed, dtype_policy=dtype_policy, **settings)

@@ -9,28 +9,29 @@ and reads like its equations; everything about tapes, optimisers, replicas and m
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import keras
 import tensorflow as tf
 
-from zoo.config import ALL_PLAYERS, ModelConfig
+from zoo.config import ALL_PLAYERS, ModelConfig, TrainingConfig
 from zoo.data.images import ImageDataset
-from zoo.errors import UsageError, reason
-from zoo.models.door import OUT_OF_RANGE, take_batches
+from zoo.errors import UsageError
+from zoo.models.keras_model import KerasModel
+from zoo.models.optimizers import Rate
 from zoo.models.settings import keras_settings
 from zoo.noise import Noise, step_noise
 from zoo.options import Option
+from zoo.registry import DATASETS, INSTRUMENTS, MODELS
 from zoo.state import OPTIMIZER, fingerprint, stable_names
 
 Losses = tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]
 Batch: TypeAlias = tf.Tensor | tuple[tf.Tensor, tf.Tensor]
 
 
-class PlayerModel(keras.Model):
+class PlayerModel(KerasModel):
     """Base of everything that the zoo trains: the generative models and the classifier.
 
     Subclasses state, as class attributes, `players` (one network each), `terms` (the names of the
@@ -38,31 +39,65 @@ class PlayerModel(keras.Model):
     player). A model whose critic is updated several times per step names it in `repeated_players`
     and has the option `critic_updates`; one that learns from classes says `needs_labels`.
 
+    The initial weights follow from `seed`: the global seeds of Python, NumPy and TensorFlow are
+    set, from which Keras draws them.
+
     Args:
-        config: the model's settings; those left at None take the model's defaults.
+        dataset: one of `DATASETS` whose images have a shape of their own; `color_mnist_mini` where
+            no `image_shape` is given either.
         image_shape: `(H, W, C)`.
+        seed: of the initial weights.
+        dtype_policy: "float32" or "mixed_bfloat16".
+        name: Keras's; the model's in the registry by default.
+        **settings: of `zoo.config.ModelConfig`; the model's own default for the rest.
 
     Raises:
-        UsageError: a setting does not apply to this model.
+        UsageError: a setting is unknown or does not apply to this model, the shape is none of
+            images, or Keras runs on another backend than TensorFlow.
     """
 
-    players: tuple[str, ...] = ()
     terms: tuple[str, ...] = ()
     options: tuple[Option, ...] = ()
     learning_rates: Mapping[str, float] = {}
     repeated_players: tuple[str, ...] = ()
-    needs_labels = False
 
-    def __init__(self, config: ModelConfig, image_shape: tuple[int, int, int], **kwargs: Any):
-        super().__init__(name=config.model, **kwargs)
-        height, width, channels = image_shape
-        self.image_shape = height, width, channels
-        self.config = self.resolve(config, self.image_shape)
-        for option in self.options:
-            setattr(self, option.name, getattr(self.config, option.name))
-        self._build_networks()
-        self._build_bookkeeping()
+    def __init__(
+        self,
+        *,
+        dataset: str | None = None,
+        image_shape: tuple[int, int, int] | None = None,
+        seed: int = 0,
+        dtype_policy: str = "float32",
+        name: str | None = None,
+        **settings: Any,
+    ):
+        if keras.backend.backend() != "tensorflow":
+            raise UsageError(
+                f"Keras runs on {keras.backend.backend()}: the zoo needs KERAS_BACKEND=tensorflow, "
+                "set before Keras is imported"
+            )
+        config = ModelConfig.create(model=self.registered_name(), **settings)
+        shape = _image_shape(dataset, image_shape)
+        training = TrainingConfig(seed=seed, dtype_policy=dtype_policy)
+        keras.utils.set_random_seed(training.seed)
+        with keras_settings(training.dtype_policy):
+            # Images come in float32, whatever the networks compute in.
+            super().__init__(name=name or config.model, autocast=False)
+            self.image_shape = shape
+            self.initial_seed = training.seed
+            self.config = self.resolve(config, shape)
+            for option in self.options:
+                setattr(self, option.name, getattr(self.config, option.name))
+            self._build_networks()
+            self._build_bookkeeping()
         self.built = True
+
+    @classmethod
+    def registered_name(cls) -> str:
+        """Its name, or that of the model that it extends, in the registry."""
+        names = {path: name for name, path in (MODELS | INSTRUMENTS).items()}
+        paths = (f"{c.__module__}.{c.__qualname__}" for c in cls.__mro__)
+        return next((names[path] for path in paths if path in names), cls.__name__)
 
     # ---- Settings ------------------------------------------------------------------------------
 
@@ -100,12 +135,14 @@ class PlayerModel(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         """JSON-able arguments of the constructor."""
-        return {"config": dataclasses.asdict(self.config), "image_shape": list(self.image_shape)}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> PlayerModel:
-        """The inverse of `get_config`."""
-        return cls(ModelConfig(**config["config"]), tuple(config["image_shape"]))
+        settings = {k: v for k, v in vars(self.config).items() if k != "model" and v is not None}
+        return {
+            "image_shape": list(self.image_shape),
+            "seed": self.initial_seed,
+            "dtype_policy": self.dtype_policy.name,
+            "name": self.name,
+            **settings,
+        }
 
     def _build_networks(self) -> None:
         """One network per player, as the attribute of its name."""
@@ -119,47 +156,6 @@ class PlayerModel(keras.Model):
     def available_signatures(self) -> tuple[str, ...]:
         """The signatures of the export that this model can honour."""
         return ()
-
-    # ---- Keras's own methods -------------------------------------------------------------------
-
-    def fit(self, x: Any = None, *args: Any, validation_data: Any = None, **kwargs: Any) -> Any:
-        """As Keras's, on images uint8 or floats in [0, 1]: an array, or a `tf.data.Dataset`.
-
-        Raises:
-            UsageError: images are not what they have to be, before the first step where that can
-                be seen without reading a data set to its end.
-        """
-        with self._door():
-            if isinstance(validation_data, tuple):
-                validation_data = (self._take(validation_data[0]), *validation_data[1:])
-            else:
-                validation_data = self._take(validation_data)
-            return super().fit(self._take(x), *args, validation_data=validation_data, **kwargs)
-
-    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """As Keras's, on what `fit` takes."""
-        with self._door():
-            return super().evaluate(self._take(x), *args, **kwargs)
-
-    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        """As Keras's, on what `fit` takes."""
-        with self._door():
-            return super().predict(self._take(x), *args, **kwargs)
-
-    def _take(self, data: Any) -> Any:
-        passes = (self.passes,) if self.passes > 1 else ()
-        return take_batches(data, (*passes, *self.image_shape))
-
-    @contextlib.contextmanager
-    def _door(self) -> Iterator[None]:
-        """Keras's methods under the zoo's settings, with one line where a data set is refused."""
-        try:
-            with keras_settings():
-                yield
-        except tf.errors.InvalidArgumentError as error:
-            if OUT_OF_RANGE not in error.message:
-                raise
-            raise UsageError(reason(error)) from None
 
     # ---- Training ------------------------------------------------------------------------------
 
@@ -215,46 +211,12 @@ class PlayerModel(keras.Model):
         names = [f"{player}_loss" for player in self.players] + list(self.terms)
         self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
 
-    def compile(
-        self,
-        learning_rate: Mapping[str, float] | None = None,
-        seed: int = 0,
-        jit_compile: bool = False,
-        steps_per_execution: int = 1,
-    ) -> None:
-        """Gives each player its optimiser, built on its variables.
-
-        Call it inside the strategy's scope.
-
-        Args:
-            learning_rate: rates by player, or one for all under "all"; the model's own for the
-                rest.
-            seed: the run seed, from which all noise follows.
-            jit_compile: compile the train step with XLA.
-            steps_per_execution: steps per call of the compiled function.
-
-        Raises:
-            UsageError: a rate for a player that this model does not have.
-        """
-        rates = self.resolve_learning_rate(learning_rate or {})
-        super().compile(
-            optimizer=None, jit_compile=jit_compile, steps_per_execution=steps_per_execution
-        )
-        self.seed = seed
-        with keras_settings():
-            for player in self.players:
-                optimizer = self.make_optimizer(rates[player])
-                # Slots made inside the traced step would fail under a strategy, and a restored
-                # checkpoint would find nowhere to put its own.
-                optimizer.build(self.player_variables(player))
-                self.optimizers[player] = optimizer
-
-    def make_optimizer(self, learning_rate: float) -> keras.optimizers.Optimizer:
+    def make_optimizer(self, learning_rate: Rate) -> keras.optimizers.Optimizer:
         """A new optimiser of a player: Adam, beta 0.5 and 0.9 [P], epsilon 1e-8 (chosen)."""
         return keras.optimizers.Adam(learning_rate, beta_1=0.5, beta_2=0.9, epsilon=1e-8)
 
     @classmethod
-    def resolve_learning_rate(cls, rates: Mapping[str, float]) -> dict[str, float]:
+    def resolve_learning_rate(cls, rates: Mapping[str, Rate]) -> dict[str, Rate]:
         """One rate per player; raises `UsageError` for a player that this model does not have."""
         unknown = set(rates) - set(cls.players) - {ALL_PLAYERS}
         if unknown:
@@ -270,22 +232,41 @@ class PlayerModel(keras.Model):
         """Fresh batches per step: one, or as many as the critic has updates."""
         return self.critic_updates if self.repeated_players else 1
 
-    def train_step(self, images: Batch) -> dict[str, tf.Tensor]:
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One update of every player, `repeated_players` several.
 
         Args:
-            images: as `losses` takes them; with several passes `[N, passes, H, W, C]`.
+            data: images `[N, H, W, C]`, alone or with labels. Several passes share them out; as
+                `[N, passes, H, W, C]` they are so already.
         """
         self.step.assign_add(1)
-        for i in range(self.passes - 1):
-            self._update(_pass(images, i), self.repeated_players, i)
-        last = self.passes - 1
-        return self._update(_pass(images, last) if last else images, self.players, last)
+        *first, last = self._shares(self._batch(data))
+        for i, batch in enumerate(first):
+            self._update(batch, self.repeated_players, i)
+        return self._update(last, self.players, len(first))
+
+    def _shares(self, batch: Batch) -> list[Batch]:
+        """The batch of each pass, of one size: where they do not go into the rows, the first rows
+        serve twice."""
+        passes = self.passes
+        if passes == 1:
+            return [batch]
+        if tf.nest.flatten(batch)[0].shape.rank == len(self.image_shape) + 2:
+            return [
+                tf.nest.map_structure(lambda part, i=i: part[:, i], batch) for i in range(passes)
+            ]
+        rows = batch_rows(batch)
+        size = -(-rows // passes)
+        shares = tf.split(tf.range(size * passes) % rows, passes)
+        return [
+            tf.nest.map_structure(lambda part, share=share: tf.gather(part, share), batch)
+            for share in shares
+        ]
 
     def _update(self, images: Batch, players: tuple[str, ...], index: int) -> dict[str, tf.Tensor]:
         """One update of `players` from one forward pass, the `index`-th of this step."""
         draw = self.step.value * self.passes + index
-        noise = step_noise(self.seed, draw, _rows(images))
+        noise = step_noise(self.seed, draw, batch_rows(images))
         with tf.GradientTape(persistent=True) as tape:
             losses, report = self.losses(images, noise, training=True)
             # Gradients are summed over replicas. Players that share a loss keep sharing it.
@@ -298,10 +279,11 @@ class PlayerModel(keras.Model):
             self.optimizers[player].apply(gradients[player], self.player_variables(player))
         return self._track(losses, report)
 
-    def test_step(self, images: Batch) -> dict[str, tf.Tensor]:
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """The losses and terms of the current step's noise, in inference mode."""
-        noise = step_noise(self.seed, self.step.value, _rows(images))
-        return self._track(*self.losses(images, noise, training=False))
+        batch = self._batch(data)
+        noise = step_noise(self.seed, self.step.value, batch_rows(batch))
+        return self._track(*self.losses(batch, noise, training=False))
 
     def _player_gradients(
         self, tape: tf.GradientTape, losses: Mapping[str, tf.Tensor]
@@ -377,12 +359,29 @@ class PlayerModel(keras.Model):
         return fingerprint({name: v.numpy() for name, v in self._network_state.items()})
 
 
-def _pass(images: Batch, index: int) -> Batch:
-    """The batch of one of several passes."""
-    return tf.nest.map_structure(lambda part: part[:, index], images)
-
-
-def _rows(images: Batch) -> int | tf.Tensor:
+def batch_rows(images: Batch) -> int | tf.Tensor:
     """The batch size: static where it is known, which XLA on a TPU needs."""
     images = tf.nest.flatten(images)[0]
     return images.shape[0] or tf.shape(images)[0]
+
+
+def _image_shape(
+    dataset: str | None, image_shape: tuple[int, int, int] | None
+) -> tuple[int, int, int]:
+    """The shape of a data set, or the one given, or that of `color_mnist_mini`."""
+    if dataset is not None:
+        own = DATASETS[dataset].image_shape if dataset in DATASETS else None
+        if own is None or image_shape is not None:
+            known = ", ".join(name for name, source in DATASETS.items() if source.image_shape)
+            raise UsageError(
+                f"dataset={dataset!r}, image_shape={image_shape!r}: expected a data set whose "
+                f"images have a shape of their own ({known}), or a shape"
+            )
+        return own
+    if image_shape is None:
+        return DATASETS["color_mnist_mini"].image_shape
+    if len(image_shape) != 3 or not all(isinstance(n, int) and n > 0 for n in image_shape):
+        raise UsageError(
+            f"image_shape={image_shape!r} is not accepted: expected (height, width, channels)"
+        )
+    return tuple(image_shape)

@@ -10,6 +10,7 @@ from zoo.config import ModelConfig
 from zoo.data.images import ImageDataset
 from zoo.errors import UsageError
 from zoo.models.base import Batch, Losses, PlayerModel
+from zoo.models.optimizers import Rate, Schedule
 from zoo.networks.vgg import VGG
 from zoo.noise import Noise
 from zoo.options import Option
@@ -66,20 +67,26 @@ class Classifier(PlayerModel):
     def _build_networks(self) -> None:
         self.network = VGG(self.image_shape, self.classes, self.config.width)
 
-    def make_optimizer(self, learning_rate: float) -> keras.optimizers.Optimizer:
-        """SGD with the momentum, decay and schedule above."""
-        schedule = keras.optimizers.schedules.ExponentialDecay(
-            learning_rate, self.halving_steps, 0.5
-        )
+    def make_optimizer(self, learning_rate: Rate) -> keras.optimizers.Optimizer:
+        """SGD with the momentum, decay and, unless it is given one, schedule above."""
+        if not isinstance(learning_rate, Schedule):
+            learning_rate = keras.optimizers.schedules.ExponentialDecay(
+                learning_rate, self.halving_steps, 0.5
+            )
         optimizer = keras.optimizers.SGD(
-            schedule, momentum=MOMENTUM, nesterov=True, weight_decay=WEIGHT_DECAY
+            learning_rate, momentum=MOMENTUM, nesterov=True, weight_decay=WEIGHT_DECAY
         )
         optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
         return optimizer
 
+    def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """The probabilities `[N, K]` of the classes; always in inference mode."""
+        return tf.nn.softmax(self.network(self.take_images(images), training=False)[0])
+
     def losses(self, images: Batch, noise: Noise, training: bool = True) -> Losses:
         """Cross entropy of augmented images."""
         images, labels = images
+        labels = tf.cast(labels, tf.int64)
         if training:
             images = shifted(images, images.shape[1] // 8, noise)
             images = mirrored(images, noise) if self.mirror else images

@@ -51,9 +51,18 @@ def take_codes(z: Any, latent_size: int) -> tf.Tensor:
     return z if same else tf.constant(values, tf.float32)
 
 
-def take_batches(data: Any, image_shape: tuple[int, int, int]) -> Any:
-    """What `fit`, `evaluate` and `predict` may be given: arrays of images, or a `tf.data.Dataset`
-    of batches of them, with or without labels. What comes from a `tf.distribute` pipeline passes.
+def take_batches(
+    data: Any, image_shape: tuple[int, int, int], passes: int = 1, labels: bool = False
+) -> Any:
+    """What Keras's methods may be given: arrays of images, or a `tf.data.Dataset` of batches of
+    them, with or without labels. What comes from a `tf.distribute` pipeline passes.
+
+    Args:
+        data: what was given.
+        image_shape: `(H, W, C)`.
+        passes: batches that a step takes. So many consecutive ones of a data set become one, unless
+            its batches are `[N, passes, H, W, C]`.
+        labels: keep the labels that come along.
 
     Raises:
         UsageError: images are not what they have to be; of a data set, type and shape alone can be
@@ -69,16 +78,39 @@ def take_batches(data: Any, image_shape: tuple[int, int, int]) -> Any:
                 f"the data set has elements {spec}: expected batches of images, uint8 or floats, "
                 "alone or with labels"
             )
+        arranged = passes > 1 and images.shape.rank == len(image_shape) + 2
+        if arranged:
+            image_shape = (passes, *image_shape)
         if not images.shape.is_compatible_with([None, *image_shape]):
             shape = images.shape.as_list() if images.shape.rank is not None else None
             raise UsageError(
                 f"the data set has images of the shape {shape}: expected "
                 f"[N, {', '.join(map(str, image_shape))}]"
             )
-        return data.map(_checked_in_graph)
-    if data is None or not (tf.is_tensor(data) or isinstance(data, (np.ndarray, list))):
+        data = data.map(_checked_in_graph if labels else lambda *row: _checked_in_graph(row[0]))
+        return data if arranged or passes == 1 else _joined(data, image_shape, passes)
+    if data is None or hasattr(data, "element_spec"):
         return data
+    if not is_array(data):
+        raise UsageError(
+            f"images are a {type(data).__name__}: expected an array or a tf.data.Dataset"
+        )
     return check_images(_array("images", data), image_shape)
+
+
+def is_array(data: Any) -> bool:
+    """Whether it can be taken as one array of images."""
+    return isinstance(data, list) or tf.is_tensor(data) or hasattr(data, "__array__")
+
+
+def _joined(data: tf.data.Dataset, image_shape: tuple[int, ...], count: int) -> tf.data.Dataset:
+    """The rows of each `count` consecutive batches, which may differ in size, as one batch."""
+    none = tf.zeros([0, *image_shape])
+
+    def rows(batches: tf.data.Dataset) -> tf.Tensor:
+        return batches.reduce(none, lambda before, batch: tf.concat([before, batch], axis=0))
+
+    return data.window(count).map(rows)
 
 
 def _checked_in_graph(images: tf.Tensor, *others: tf.Tensor) -> Any:

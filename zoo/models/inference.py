@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
 from collections.abc import Mapping
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from zoo import networks
@@ -13,13 +15,14 @@ from zoo.config import ModelConfig
 from zoo.distributions.likelihoods import Generated, Likelihood
 from zoo.distributions.posteriors import PosteriorHead, prior
 from zoo.errors import UsageError
-from zoo.models.base import PlayerModel
-from zoo.models.door import take_codes, take_images
+from zoo.models.base import PlayerModel, batch_rows
+from zoo.models.door import take_codes
 from zoo.networks.critics import CodeCritic, ImageCritic, JointCritic
 from zoo.networks.encoder import Encoder
-from zoo.noise import Noise
+from zoo.noise import Noise, as_noise, row_noise, row_seed_tensor, row_seeds
 from zoo.options import Option
 from zoo.registry import LIKELIHOODS, POSTERIORS, follow
+from zoo.saved_model.contract import require
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,12 +51,8 @@ class GenerativeModel(PlayerModel):
     it, `matching_by_posterior`, and `posteriors`, what they accept, their default first. One with
     an explicit decoder accepts every likelihood.
 
-    Args:
-        config: the model's settings; those left at None take the model's defaults.
-        image_shape: `(H, W, C)`.
-
-    Raises:
-        UsageError: a setting does not apply to this model.
+    As a Keras model it takes images and gives reconstructions; without an encoder it gives a sample
+    for each image, whatever the image is, of which number i is number i of `sample(n, seed=0)`.
     """
 
     critic_batch_norm = True
@@ -126,6 +125,13 @@ class GenerativeModel(PlayerModel):
         for player in self.players:
             setattr(self, player, builders[player]())
 
+    def input_shapes(self, player: str) -> list[tuple[int, ...]]:
+        """Of one row of each input of a player's network."""
+        images, z = self.image_shape, (self.latent_size,)
+        return {"decoder": [z], "code_critic": [z], "joint_critic": [images, z]}.get(
+            player, [images]
+        )
+
     def _make_likelihood(self) -> Likelihood:
         """What the decoder's outputs mean."""
         if not self.config.likelihood:
@@ -141,11 +147,39 @@ class GenerativeModel(PlayerModel):
     def _chosen(self, options: tuple[Option, ...]) -> dict[str, Any]:
         return {option.name: getattr(self.config, option.name) for option in options}
 
+    # ---- As a Keras model ----------------------------------------------------------------------
+
+    def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Reconstructions `[N, H, W, C]` from the point codes of images, or samples; always in
+        inference mode."""
+        if "encoder" in self.players:
+            return self.decode(self.encode(images)["z"])["images"]
+        return self.sample(batch_rows(images))["images"]
+
+    def predict_step(self, data: Any) -> tf.Tensor:
+        """`call`, or the samples of seeds `[N]`."""
+        rows, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        if rows.shape.rank == 1:
+            return self.sample(seed=row_noise(rows))["images"]
+        return self(rows)
+
+    def _rows_to_predict(self, images: Any) -> Any:
+        """The images, or where there is no encoder a seed for each, which no batching changes."""
+        if "encoder" in self.players:
+            return images
+        if not isinstance(images, tf.data.Dataset):
+            return row_seeds(0, 0, len(images))
+
+        def seeds(first: tf.Tensor, batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            after = first + tf.shape(batch)[0]
+            return after, row_seed_tensor(0, first, after - first)
+
+        return images.scan(tf.constant(0), seeds)
+
     # ---- Distributions and the tensors of the signatures ---------------------------------------
 
-    def take_images(self, images: Any) -> tf.Tensor:
-        """What the functions below make of images that they are given; see `zoo.models.door`."""
-        return take_images(images, self.image_shape)
+    # What is random takes `seed`, the seed of an evaluation, of which each row has its own, or a
+    # `Noise`. A batch of any size gives row i the same.
 
     def prior(self) -> Any:
         """p(z) = N(0, I), event shape `[D]`."""
@@ -176,6 +210,7 @@ class GenerativeModel(PlayerModel):
     def encode(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """The point code `z [N, D]`; `mean` and `stddev` where the posterior has them, `base_mean`
         and `base_stddev` where it carries such a Gaussian through a flow."""
+        self._require("encode")
         q = self.posterior(self.take_images(images))
         return {"z": q.point(), **q.moments()}
 
@@ -183,30 +218,48 @@ class GenerativeModel(PlayerModel):
         """One reparameterised draw `[N, D]` of the posterior `q`."""
         return q.reparameterize(noise.normal("posterior", (self.posterior_noise_size,)))
 
-    def sample_posterior(self, images: tf.Tensor, noise: Noise) -> dict[str, tf.Tensor]:
+    def sample_posterior(self, images: tf.Tensor, seed: int | Noise = 0) -> dict[str, tf.Tensor]:
         """`z [N, D]`, a draw of q(z|x)."""
-        q = self.posterior(self.take_images(images))
-        return {"z": self.draw_posterior(q, noise)}
+        self._require("sample_posterior")
+        images = self.take_images(images)
+        noise = as_noise(seed, batch_rows(images))
+        return {"z": self.draw_posterior(self.posterior(images), noise)}
 
     def to_base(self, z: tf.Tensor) -> dict[str, tf.Tensor]:
         """`base [N, D]`, the codes carried back through the flow that all images share, and
         `log_det [N]`, log|det d base / d z|: log q(z|x) = log N(base; base_mean, base_stddev) +
         log_det."""
+        self._require("to_base")
         base, log_det = self.encoder.head.to_base(take_codes(z, self.latent_size))
         return {"base": base, "log_det": log_det}
 
-    def sample(self, noise: Noise) -> dict[str, tf.Tensor]:
-        """`z` from the prior and the `images` it decodes to."""
+    def sample(
+        self, count: int | tf.Tensor | None = None, seed: int | Noise = 0
+    ) -> dict[str, tf.Tensor]:
+        """`count` codes `z [N, D]` from the prior and the `images [N, H, W, C]` they decode to; as
+        many as a `Noise` has rows.
+
+        Raises:
+            UsageError: `count` is no positive number.
+        """
+        counted = tf.is_tensor(count) or (isinstance(count, numbers.Integral) and count > 0)
+        if isinstance(seed, numbers.Integral) and not counted:
+            raise UsageError(f"count={count!r} is not accepted: expected a positive number")
+        noise = as_noise(seed, count)
         z = noise.normal("prior", (self.latent_size,))
         return {"images": self.decode(z)["images"], "z": z}
 
-    def elbo(self, images: tf.Tensor, noise: Noise, portable: bool = False) -> dict[str, tf.Tensor]:
+    def elbo(
+        self, images: tf.Tensor, seed: int | Noise = 0, portable: bool = False
+    ) -> dict[str, tf.Tensor]:
         """The bound `[N]` and its parts, `log_likelihood` and `kl`, nats, from one draw of q(z|x).
 
         The bound is called `elbo`, or `elbo_ratio_estimate` where a critic stands for its
         divergence. `portable` keeps to operations that every runtime has.
         """
+        self._require("elbo")
         images = self.take_images(images)
+        noise = as_noise(seed, batch_rows(images))
         q = self.posterior(images)
         z = self.draw_posterior(q, noise)
         log_prob = (
@@ -231,6 +284,9 @@ class GenerativeModel(PlayerModel):
     def matching_of(cls, posterior: str | None) -> Matching:
         """What the model matches with this posterior."""
         return cls.matching_by_posterior.get(posterior or "", cls.matching)
+
+    def _require(self, signature: str) -> None:
+        require(self.available_signatures, signature, self.name)
 
     @property
     def available_signatures(self) -> tuple[str, ...]:

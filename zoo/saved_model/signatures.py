@@ -85,7 +85,7 @@ def _specs(model: PlayerModel, *names: str) -> list[tf.TensorSpec]:
 
 def _seeded(method: Callable[..., Tensors]) -> Callable[..., Tensors]:
     """A method that takes noise as a function that takes a seed per row."""
-    return lambda *inputs: method(*inputs[:-1], row_noise(inputs[-1]))
+    return lambda *inputs: method(*inputs[:-1], seed=row_noise(inputs[-1]))
 
 
 def _noise_columns(model: PlayerModel) -> int:

@@ -188,7 +188,7 @@ class Pictures(StepCallback):
         if not self.due(self._every):
             return
         check_finite(self.model, self._run)
-        pictures = {"samples": grid(self.model.sample(self._noise)["images"].numpy())}
+        pictures = {"samples": grid(self.model.sample(seed=self._noise)["images"].numpy())}
         if "encode" in self.model.available_signatures:
             codes = self.model.encode(self._images)["z"]
             decoded = self.model.generate(codes).numpy()  # black where a run diverges
@@ -270,7 +270,8 @@ class Preemption(StepCallback):
             raise KeyboardInterrupt(f"stopped at step {self.step} of {self.span.last}")
 
     def on_step(self, logs: dict[str, Any]) -> None:
-        """Stops where it was asked to."""
-        if self._workers.total(self._asked is not None) and not self.model.stop_training:
+        """Stops where it, or an observer by `stop_training`, was asked to."""
+        asked = self._asked is not None or self.model.stop_training
+        if self._workers.total(asked):
             checkpoint(self.model, self._run, self._workers)
             self.model.stop_training = True

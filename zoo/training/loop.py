@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import keras
 import tensorflow as tf
 from tqdm import tqdm
 
@@ -30,7 +31,8 @@ class TrainingResult:
     Attributes:
         run: the run folder.
         first_step: steps that were done before.
-        last_step: steps done now; less than the configured steps only after a SIGTERM or SIGHUP.
+        last_step: steps done now; less than the configured steps only after a SIGTERM or SIGHUP, or
+            where an observer stopped it.
         model: the model, trained.
         chief: whether this process wrote the run folder; among several workers one does.
     """
@@ -42,7 +44,9 @@ class TrainingResult:
     chief: bool
 
 
-def train(config: RunConfig, run_dir: str | Path) -> TrainingResult:
+def train(
+    config: RunConfig, run_dir: str | Path, observers: Sequence[keras.callbacks.Callback] = ()
+) -> TrainingResult:
     """Trains the run `config` in `run_dir`, going on from its newest checkpoint if it has one.
 
     The result depends on the configuration alone: a run that was killed and started again ends with
@@ -50,11 +54,22 @@ def train(config: RunConfig, run_dir: str | Path) -> TrainingResult:
 
     Every worker of a run of several calls it alike; the chief alone reads and writes the folder.
 
+    Args:
+        config: what the run is.
+        run_dir: its folder.
+        observers: Keras callbacks. A start of a run is one epoch, whose batches are its steps:
+            their methods for batches are called at every step, before its checkpoint, with the
+            metrics averaged since the last line of `metrics.jsonl`; those for epochs at the end.
+            `self.model.stop_training = True` ends the training with a checkpoint.
+
     Raises:
         UsageError: the configuration, the data or the folder is unusable, or a loss was not finite.
         WorkerLost: another worker of the run is gone.
         KeyboardInterrupt: after Ctrl-C, with a checkpoint of the step in progress.
     """
+    for observer in observers:
+        if not isinstance(observer, keras.callbacks.Callback):
+            raise UsageError(f"callbacks hold {observer!r}: expected keras.callbacks.Callback")
     training = config.training
     strategy = make_strategy(training.strategy, training.cpu_devices)
     check_replicas(training, strategy.num_replicas_in_sync)
@@ -78,10 +93,10 @@ def train(config: RunConfig, run_dir: str | Path) -> TrainingResult:
                 config.model, dataset.image_shape, training.seed, training.dtype_policy
             )
             model.compile(
-                training.learning_rate,
-                training.seed,
-                training.jit_compile,
-                training.steps_per_execution,
+                learning_rate=training.learning_rate,
+                seed=training.seed,
+                jit_compile=training.jit_compile,
+                steps_per_execution=training.steps_per_execution,
             )
         with workers.all_or_none(), strategy.scope():
             if workers.chief:
@@ -92,7 +107,7 @@ def train(config: RunConfig, run_dir: str | Path) -> TrainingResult:
         first_step = last_step = int(model.step.numpy())
         if first_step < training.steps:
             with _memory(training):
-                last_step = _fit(run, model, dataset, strategy, workers, first_step)
+                last_step = _fit(run, model, dataset, strategy, workers, first_step, observers)
             if workers.chief:
                 _read_back(run, model)
         return TrainingResult(run, first_step, last_step, model, workers.chief)
@@ -128,6 +143,7 @@ def _fit(
     strategy: tf.distribute.Strategy,
     workers: Workers,
     first: int,
+    observers: Sequence[keras.callbacks.Callback],
 ) -> int:
     """Trains from step `first` and returns the step it ended with."""
     training = run.config.training
@@ -157,18 +173,18 @@ def _fit(
     ):
         metrics = callbacks.Metrics(span, training.log_every, run, workers, writer, bar)
         every = training.checkpoint_every
-        observers = [metrics]
+        called = [metrics]
         if workers.chief:
             outcome = callbacks.ErrorRates if model.needs_labels else callbacks.Pictures
-            observers.append(outcome(span, every, run, writer, dataset))
+            called.append(outcome(span, every, run, writer, dataset))
         # After all else of its step: whoever goes on from it finds the rest complete.
-        observers.append(callbacks.Checkpoints(span, every, run, workers))
+        called += [*observers, callbacks.Checkpoints(span, every, run, workers)]
         model.fit(
             batches,
             steps_per_epoch=span.last - span.first,
             shuffle=False,  # the pipeline has its own order
             verbose=0,
-            callbacks=[*observers, preemption],
+            callbacks=[*called, preemption],
         )
     return preemption.step
 

@@ -1,0 +1,173 @@
+"""What `import zoo` offers: thin doors to the functions that the programs call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from zoo.data.images import ImageDataset
+    from zoo.evaluation.subject.subject import Subject
+    from zoo.run import Run
+
+
+def create_model(model: str, **settings: Any) -> Any:
+    """A new, untrained model: what its class, as `zoo.VAE`, makes of these settings.
+
+    Args:
+        model: its name, one of `MODELS`.
+        **settings: `dataset` or `image_shape`, `seed`, `dtype_policy` and those of
+            `zoo.config.ModelConfig`; see `zoo.models.base.PlayerModel`.
+
+    Raises:
+        UsageError: a setting is unknown or does not apply to the model.
+    """
+    from zoo.models import model_class
+
+    return model_class(model)(**settings)
+
+
+def load_model(filepath: str | Path, **arguments: Any) -> Any:
+    """`keras.models.load_model` of a `.keras` file that a model of the zoo was saved to.
+
+    Keras's own function knows the zoo's classes only in a process that has used one before.
+
+    Args:
+        filepath: the file.
+        **arguments: as Keras's.
+
+    Raises:
+        UsageError: there is no such file, or Keras cannot read it.
+    """
+    import keras
+
+    from zoo.errors import UsageError, reason
+    from zoo.files import user_path
+    from zoo.registry import INSTRUMENTS, MODELS, follow
+
+    for path in (MODELS | INSTRUMENTS).values():
+        follow(path)  # which registers the class
+    file = user_path(filepath, "filepath")
+    if not file.is_file():
+        raise UsageError(f"filepath={str(file)!r} is no file: expected what model.save wrote")
+    try:
+        return keras.models.load_model(file, **arguments)
+    except (ValueError, OSError) as error:
+        raise UsageError(f"{file} cannot be loaded: {reason(error)}") from error
+
+
+def train(run_dir: str | Path, *, callbacks: Sequence[Any] = (), **settings: Any) -> Run:
+    """Trains a run, or goes on with it, and returns it.
+
+    Args:
+        run_dir: its folder.
+        callbacks: Keras callbacks, called at every step; see `zoo.training.loop.train`.
+        **settings: of `zoo.config.RunConfig`, flat: `model="vae", steps=1000`.
+
+    Raises:
+        UsageError: see `zoo.training.loop.train`.
+    """
+    from zoo.config import RunConfig
+    from zoo.training.loop import train as train_run
+
+    return train_run(RunConfig.create(**settings), run_dir, callbacks).run
+
+
+def load_dataset(dataset: str, **settings: Any) -> ImageDataset:
+    """The images of that name, in splits.
+
+    Args:
+        dataset: one of `DATASETS`.
+        **settings: of `zoo.config.DataConfig`.
+
+    Raises:
+        UsageError: the data are missing, damaged or too few; one line names the remedy.
+    """
+    from zoo.config import DataConfig
+    from zoo.data import load_dataset as load
+
+    return load(DataConfig.create(dataset=dataset, **settings))
+
+
+def evaluate(
+    source: Run | str | Path,
+    metrics: str | Sequence[str] = "all",
+    *,
+    dataset: ImageDataset | None = None,
+    output: str | Path | None = None,
+    trust: bool = False,
+    **settings: Any,
+) -> list[dict[str, Any]]:
+    """Measures a run or a SavedModel, and keeps the records in a file.
+
+    Args:
+        source: a run, its folder, or the version folder of a SavedModel.
+        metrics: names of metrics, or "all" for all that apply.
+        dataset: the images; those of the run by default.
+        output: a JSON file; `evaluation.json` of the run folder by default.
+        trust: load a SavedModel whatever its operations may do.
+        **settings: of `zoo.config.EvaluationConfig`.
+
+    Returns:
+        The records of these metrics, as they stand in the file.
+
+    Raises:
+        UsageError: a setting or a metric is unknown, a metric does not apply, or a SavedModel is
+            given without `dataset` and `output`.
+    """
+    from zoo.config import EvaluationConfig
+    from zoo.errors import UsageError
+    from zoo.evaluation.runner import evaluate as measure
+
+    config = EvaluationConfig.create(**settings)
+    subject, run = _subject(source, trust)
+    if run is None and (dataset is None or output is None):
+        raise UsageError("a SavedModel needs dataset and output; a run knows its own")
+    dataset = run.dataset if dataset is None else dataset
+    if dataset.image_shape != subject.image_shape:
+        raise UsageError(
+            f"{dataset.name} has images {dataset.image_shape}, {subject.name} makes "
+            f"{subject.image_shape}"
+        )
+    names = [metrics] if isinstance(metrics, str) else list(metrics)
+    file = run.path / "evaluation.json" if output is None else Path(output)
+    return measure(subject, dataset, names, config, file)
+
+
+def sample(
+    source: Run | str | Path, count: int = 64, seed: int = 0, *, trust: bool = False
+) -> dict[str, np.ndarray]:
+    """Draws `images [N, H, W, C]` and their codes `z [N, D]` from a run or a SavedModel.
+
+    Args:
+        source: a run, its folder, or the version folder of a SavedModel.
+        count: N.
+        seed: sample i depends on (seed, i) alone.
+        trust: load a SavedModel whatever its operations may do.
+
+    Raises:
+        UsageError: `source` is neither, or `count` is no positive number.
+    """
+    from zoo.errors import UsageError
+
+    if not isinstance(count, int) or count < 1:
+        raise UsageError(f"count={count!r} is not accepted: expected a positive number")
+    subject, _ = _subject(source, trust)
+    return subject.all("sample", seed=seed, count=count)
+
+
+def _subject(source: Run | str | Path, trust: bool) -> tuple[Subject, Run | None]:
+    """What is measured, and the run that it is of, if it is of one."""
+    from zoo.evaluation.subject.subject import Subject
+    from zoo.files import user_path
+    from zoo.run import Run
+
+    if not isinstance(source, Run):
+        folder = user_path(source, "source")
+        if (folder / "saved_model.pb").is_file():
+            return Subject.of_saved_model(folder, trust), None
+        source = Run.open(folder)
+    return Subject.of_run(source), source

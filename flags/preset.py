@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from zoo.errors import UsageError
+from zoo.errors import UsageError, expected_of
 from zoo.registry import MODELS
 
 FOLDER = Path(__file__).parent / "presets"
@@ -31,7 +31,7 @@ def arguments_of(name: str) -> list[str]:
     """
     known = names()
     if name not in known:
-        raise UsageError(f"preset={name!r} is not known: expected one of {', '.join(known)}")
+        raise UsageError(f"preset={name!r} is not known: {expected_of(name, known)}")
     dataset, model = name.split("/")
     files = [FOLDER / f"{dataset}.flags", FOLDER / "models" / f"{model}.flags"]
     first, second = (file.exists() for file in files)

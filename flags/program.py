@@ -19,7 +19,7 @@ from absl import logging as absl_logging
 
 from zoo.config import RunConfig
 from zoo.errors import UsageError, WorkerLost, is_out_of_memory, reason
-from zoo.flags import paths, preset, signals, streams
+from zoo.flags import parsers, paths, preset, signals, streams
 from zoo.settings import LARGEST_INT
 
 # Exit codes beside 0.
@@ -30,14 +30,14 @@ Exit codes: 0 done; 2 a mistake in the command, an unusable file or disk, too li
 number that is not finite; 130, 143, 129 stopped by SIGINT (Ctrl-C), SIGTERM, SIGHUP, unless said
 otherwise above; each of these told in one line; 1 a bug, with its traceback."""
 
-_ABSL = {"int": flags.DEFINE_integer, "float": flags.DEFINE_float, "bool": flags.DEFINE_bool}
+_ABSL = {"int": parsers.define_whole, "float": flags.DEFINE_float, "bool": flags.DEFINE_bool}
 
 # Flags that several programs share, each with its one definition.
 SHARED = {
     "run_dir": (paths.define_path, None, "Folder of the run."),
     "saved_model": (paths.define_path, None, "Version folder of a SavedModel with our signatures."),
     "output": (paths.define_path, None, "Where to write."),
-    "num_samples": (flags.DEFINE_integer, None, "How many samples to draw."),
+    "num_samples": (parsers.define_whole, None, "How many samples to draw."),
     "trust": (
         flags.DEFINE_bool,
         False,
@@ -69,7 +69,7 @@ def define_settings(
             if field.metadata["path"]:
                 paths.define_path(field.name, field.default, text, flag_values=values)
             elif choices:
-                flags.DEFINE_enum(field.name, field.default, choices, text, flag_values=values)
+                parsers.define_choice(field.name, field.default, choices, text, flag_values=values)
             elif kind in _ABSL:
                 _ABSL[kind](field.name, field.default, text, flag_values=values)
             else:

@@ -12,7 +12,7 @@ from absl import flags
 
 from zoo.errors import UsageError
 from zoo.files import check_writable
-from zoo.flags import program
+from zoo.flags import parsers, program
 from zoo.run import Run
 
 DEFAULT_SAMPLES = 64
@@ -30,7 +30,7 @@ def define(values: flags.FlagValues) -> None:
         "output",
         output="A .png, for a grid, or a .npz with `images` uint8 and `z`.",
     )
-    flags.DEFINE_integer("seed", 0, "Sample i depends on (seed, i) alone.", flag_values=values)
+    parsers.define_whole("seed", 0, "Sample i depends on (seed, i) alone.", flag_values=values)
 
 
 def main(values: flags.FlagValues) -> None:

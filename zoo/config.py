@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from zoo.errors import UsageError
+from zoo.errors import UsageError, expected_of
 from zoo.options import declares
 from zoo.registry import DATASETS, INSTRUMENTS, LIKELIHOODS, METRICS, MODELS, NETWORKS, POSTERIORS
 from zoo.settings import LARGEST_FLOAT, Checked, setting
@@ -248,13 +248,15 @@ class RunConfig:
                     sections[name][key] = value
                     break
             else:
-                raise UsageError(f"unknown setting {key}={value!r}: expected one of {cls.names()}")
+                raise UsageError(
+                    f"unknown setting {key}={value!r}: {expected_of(key, cls.names())}"
+                )
         return cls(**{name: cls.SECTIONS[name](**values) for name, values in sections.items()})
 
     @classmethod
-    def names(cls) -> str:
-        """All settings, comma separated."""
-        return ", ".join(f for s in cls.SECTIONS.values() for f in s.__dataclass_fields__)
+    def names(cls) -> list[str]:
+        """All settings."""
+        return [name for s in cls.SECTIONS.values() for name in s.__dataclass_fields__]
 
     def flat(self) -> dict[str, Any]:
         """All settings in one dictionary, as `create` takes them."""

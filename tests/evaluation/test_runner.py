@@ -179,7 +179,7 @@ def test_records_carry_what_is_needed_to_read_them(dataset, tmp_path):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["fidelity"], "metric 'fidelity' is not known: expected elbo, iwae"),
+        (["fidelity"], "metric='fidelity' is not known: expected one of elbo, iwae"),
         (["marginal_kl"], "fake has no signature 'encode': it has no encoder; it has elbo"),
     ],
 )

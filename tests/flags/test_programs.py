@@ -181,7 +181,7 @@ def test_from_training_to_report(tmp_path, capsys):
     assert {r["metric"] for r in again} == set(records) and {r["step"] for r in again} == {4}
 
     assert call("evaluate", f"--run_dir={run}", "--metrics=fidelity") == 2
-    assert "metric 'fidelity' is not known" in capsys.readouterr().err
+    assert "metric='fidelity' is not known" in capsys.readouterr().err
     assert (run / "evaluation.json").read_bytes() == written
 
     say("report", f"--run_dir={run}")

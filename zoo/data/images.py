@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from zoo.config import SPLITS
-from zoo.errors import UsageError
+from zoo.errors import UsageError, expected_of
 
 _BLOCK = 4096  # images that are read at a time; chosen
 
@@ -76,8 +76,9 @@ class ImageDataset:
             UsageError: there is none.
         """
         if name not in self.splits:
-            available = ", ".join(self.splits)
-            raise UsageError(f"split={name!r} is not in {self.name}: expected one of {available}")
+            raise UsageError(
+                f"split={name!r} is not in {self.name}: {expected_of(name, self.splits)}"
+            )
         return self.splits[name]
 
     def labels(self, split: str) -> np.ndarray:

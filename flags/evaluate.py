@@ -15,7 +15,7 @@ from absl import flags
 from zoo.config import DataConfig, EvaluationConfig, RunConfig
 from zoo.errors import UsageError
 from zoo.files import check_writable
-from zoo.flags import program
+from zoo.flags import listings, program
 from zoo.run import Run
 
 
@@ -31,11 +31,14 @@ def define(values: flags.FlagValues) -> None:
     )
     program.define_settings(values, DataConfig, EvaluationConfig)
     flags.DEFINE_alias("classifier", "feature_extractor", flag_values=values)
+    listings.define(values, "metrics", "datasets")
     flags.DEFINE_list("metrics", ["all"], "Metrics, or all that apply.", flag_values=values)
 
 
 def main(values: flags.FlagValues) -> None:
     """Evaluates."""
+    if listings.print_asked(values):
+        return
     source = program.exactly_one(values, "run_dir", "saved_model")
     settings = EvaluationConfig(**program.settings(values, EvaluationConfig))
     if not values.metrics:

@@ -41,6 +41,17 @@ def arguments_of(name: str) -> list[str]:
     return [*lines, f"--flagfile={own}"] if own.exists() else lines
 
 
+def settings_of(name: str) -> list[str]:
+    """The flags that a preset stands for, each once, as the last of its files has it."""
+    chosen: dict[str, str] = {}
+    for argument in arguments_of(name):
+        _, _, file = argument.partition("--flagfile=")
+        for line in Path(file).read_text(encoding="utf-8").splitlines() if file else [argument]:
+            if line.startswith("--"):
+                chosen[line.partition("=")[0]] = line
+    return list(chosen.values())
+
+
 def expand(arguments: list[str]) -> list[str]:
     """Puts what `--preset` stands for in front, so that the flags that follow override it."""
     expanded = []

@@ -15,7 +15,7 @@ from __future__ import annotations
 from absl import flags
 
 from zoo.config import DataConfig, ModelConfig, RunConfig, TrainingConfig
-from zoo.flags import program, sweep
+from zoo.flags import listings, program, sweep
 
 
 def define(values: flags.FlagValues) -> None:
@@ -23,19 +23,12 @@ def define(values: flags.FlagValues) -> None:
     program.define_settings(values, ModelConfig, DataConfig, TrainingConfig)
     program.define_shared(values, "run_dir", "preset")
     sweep.define(values)
-    flags.DEFINE_bool(
-        "list_models", False, "Print what the models are and exit.", flag_values=values
-    )
+    listings.define(values, "models", "presets", "datasets")
 
 
 def main(values: flags.FlagValues) -> int | None:
     """Trains."""
-    if values.list_models:
-        program.start_tensorflow()
-        from zoo.models.overview import overview
-
-        print(overview())
-        print("\nFor the metrics of classes and features: classifier, on a data set with labels.")
+    if listings.print_asked(values):
         return None
     if values.sweep:
         return sweep.run_sweep(values)

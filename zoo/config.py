@@ -228,11 +228,10 @@ class RunConfig:
 
     SECTIONS = {"model": ModelConfig, "data": DataConfig, "training": TrainingConfig}
 
+    # How devices share the work: what goes with the strategy.
+    OF_STRATEGY = frozenset({"strategy", "cpu_devices", "jit_compile", "steps_per_execution"})
     # What may change between two starts of one run without making it another run.
-    FREE = frozenset(
-        {"data_dir", "steps", "strategy", "cpu_devices", "jit_compile", "steps_per_execution"}
-        | {"log_every", "checkpoint_every"}
-    )
+    FREE = frozenset({"data_dir", "steps", "log_every", "checkpoint_every"} | OF_STRATEGY)
 
     @classmethod
     def create(cls, **settings: Any) -> RunConfig:

@@ -66,16 +66,13 @@ def main(values: flags.FlagValues) -> None:
     from zoo.evaluation.runner import evaluate
     from zoo.evaluation.subject.samples import GivenSamples
 
-    subject = sources.subject_of(values, run) if source != "samples" else None
-    dataset = load_dataset(data) if data else run.dataset
-    if subject is None:
+    if source == "samples":
+        dataset = load_dataset(data)
         subject = GivenSamples.read(values.samples, dataset.image_shape, values.skip_broken)
         print(f"{subject.available} samples in {subject.name}")
-    if dataset.image_shape != subject.image_shape:
-        raise UsageError(
-            f"{dataset.name} has images {dataset.image_shape}, {subject.name} makes "
-            f"{subject.image_shape}"
-        )
+    else:
+        subject = sources.subject_of(values, run)
+        dataset = sources.dataset_of(data, run, subject)
     records = evaluate(subject, dataset, values.metrics, settings, output, progress=print)
     for record in records:
         error = record["standard_error"]

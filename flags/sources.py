@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from absl import flags
@@ -12,6 +13,7 @@ from zoo.flags import program
 from zoo.run import Run
 
 if TYPE_CHECKING:
+    from zoo.data.images import ImageDataset
     from zoo.evaluation.subject.subject import Subject
 
 
@@ -39,3 +41,26 @@ def subject_of(values: flags.FlagValues, run: Run | None) -> Subject:
     if run is not None:
         return Subject.of_run(run)
     return Subject.of_saved_model(values.saved_model, values.trust)
+
+
+def dataset_of(data: DataConfig | None, run: Run | None, subject: Subject) -> ImageDataset:
+    """The images that the flags name, else those of the run; a folder's in the subject's size where
+    the flags say none.
+
+    Raises:
+        UsageError: they are not of the subject's shape, or cannot be loaded.
+    """
+    from zoo.data import load_dataset
+
+    if data is None:
+        dataset = run.dataset
+    else:
+        if data.dataset == "folder" and data.image_size is None:
+            data = dataclasses.replace(data, image_size=subject.image_shape[0])
+        dataset = load_dataset(data)
+    if dataset.image_shape != subject.image_shape:
+        raise UsageError(
+            f"{dataset.name} has images {dataset.image_shape}, {subject.name} makes "
+            f"{subject.image_shape}"
+        )
+    return dataset

@@ -18,7 +18,7 @@ from zoo.flags import preset, program
 from zoo.models import model_class
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("train", "evaluate", "sample", "export", "serve", "report", "paper")
+NAMES = ("train", "evaluate", "encode", "sample", "export", "serve", "report", "paper")
 SIDES = {"color_mnist": 28, "color_mnist_mini": 28, "cifar10": 32, "celeb_a": 64}
 TINY = [
     *("--strategy=one_device", "--steps=4", "--batch_size=8", "--width=0.06"),

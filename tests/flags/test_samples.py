@@ -54,7 +54,10 @@ def test_every_metric_of_samples(classifier, tmp_path, monkeypatch, capsys):
 
 
 MISTAKES = [
-    ("--samples=other.npy --dataset=color_mnist_mini", "makes (32, 32, 3)"),
+    (
+        "--samples=other.npy --dataset=color_mnist_mini",
+        "has images (32, 32, 3): expected (28, 28, 3), as the data",
+    ),
     ("--samples=none.npz --dataset=color_mnist_mini", "does not exist: expected a folder"),
     ("--samples=new --dataset=color_mnist_mini", "would put its pictures among the samples"),
     ("--samples=other.npy", "--samples needs --dataset and --output"),

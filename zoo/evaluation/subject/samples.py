@@ -73,7 +73,13 @@ class GivenSamples(Subject):
                 f"samples={path} {kind}: expected a folder of images, an .npz with `images`, or "
                 "an .npy"
             )
-        return cls(str(place.resolve()), images)
+        samples = cls(str(place.resolve()), images)
+        if samples.image_shape != tuple(image_shape):
+            raise UsageError(
+                f"{samples.name} has images {samples.image_shape}: expected {tuple(image_shape)}, "
+                "as the data"
+            )
+        return samples
 
     def batches(
         self,

@@ -34,7 +34,7 @@ PLACES = [
     *("a[b]", "a\udcffb", "x" * 300, "file", "file/run", "folder", "/proc/none", "/dev/null"),
 ]
 PATHS = ("run_dir", "data_dir", "output", "runs", "saved_model", "runs_dir", "feature_extractor")
-PATHS += ("samples", "evaluation")
+PATHS += ("samples", "evaluation", "reconstruct")
 LETTERS = st.characters(exclude_characters="/~\0", exclude_categories=[])
 
 GOOD = {

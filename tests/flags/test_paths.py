@@ -27,7 +27,7 @@ PATHS = {
     "train": {"run_dir", "data_dir"},
     "evaluate": {"run_dir", "saved_model", "samples", "output", "data_dir", "feature_extractor"},
     "encode": {"run_dir", "saved_model", "output", "data_dir"},
-    "sample": {"run_dir", "saved_model", "output"},
+    "sample": {"run_dir", "saved_model", "output", "data_dir", "reconstruct"},
     "export": {"run_dir", "output"},
     "serve": {"model"},
     "report": {"run_dir", "runs", "evaluation"},

@@ -126,10 +126,8 @@ def _axes_of(text: str) -> Iterator[tuple[str, list[Any]]]:
         yield name, [choice for choice in choices.split(",") if choice]
         return
     if text not in SWEEPS:
-        raise UsageError(
-            f"sweep={text!r} is not known: {expected_of(text, SWEEPS)}, or an axis as "
-            "latent_size=10,50"
-        )
+        known = expected_of(text, SWEEPS, "an axis as latent_size=10,50, or one of")
+        raise UsageError(f"sweep={text!r} is not known: {known}")
     yield from read(text)["grid"].items()
 
 

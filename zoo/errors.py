@@ -39,13 +39,14 @@ class WorkerLost(RuntimeError):
     """
 
 
-def expected_of(value: str, known: Iterable[str]) -> str:
+def expected_of(value: str, known: Iterable[str], what: str = "one of") -> str:
     """What would be accepted in the place of `value`, which is none of the names `known`: as
-    `did you mean vae? expected one of vae, dcgan`, where one resembles it."""
+    `did you mean vae? expected one of vae, dcgan`, where one resembles it; `what` is before them.
+    """
     known = list(known)
     near = difflib.get_close_matches(value, known, 1)
     hint = f"did you mean {near[0]}? " if near else ""
-    return f"{hint}expected one of {', '.join(known)}"
+    return f"{hint}expected {what} {', '.join(known)}"
 
 
 def reason(error: BaseException) -> str:

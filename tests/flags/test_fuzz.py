@@ -246,6 +246,7 @@ def test_sound_flags_train_a_step(capsys, place):
     ("program", "base", "examples"),
     [
         ("evaluate", ["--run_dir=run", "--metrics=elbo", "--num_samples=3"], 40),
+        ("encode", ["--run_dir=run", "--output=a.npz"], 20),
         ("sample", ["--run_dir=run", "--num_samples=2", "--output=a.png"], 40),
         ("sample", ["--saved_model=served", "--num_samples=2", "--output=a.npz"], 20),
         ("export", ["--run_dir=run", "--output=out", "--name=tiny", "--signatures=decode"], 30),

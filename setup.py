@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 ROOT = Path(__file__).parent
 VERSION = "0.1.0"
 
-PROGRAMS = ("train", "evaluate", "sample", "export", "serve", "report", "paper")
+PROGRAMS = ("train", "evaluate", "encode", "sample", "export", "serve", "report", "paper")
 PORTABLE = ["onnx>=1.17", "tf2onnx>=1.16.1"]
 
 setup(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.util import find_spec
 
-from zoo.errors import UsageError
+from zoo.errors import UsageError, expected_of
 
 SAVED_MODEL = "saved_model"
 # Each format with what it needs beyond the zoo's own dependencies.
@@ -17,9 +17,7 @@ def require_formats(formats: Sequence[str]) -> None:
     """Raises `UsageError` for formats that are unknown, alone, or lack their packages."""
     for name in formats:
         if name not in PACKAGES:
-            raise UsageError(
-                f"format={name!r} is not known: expected {', '.join(PACKAGES)}, or several"
-            )
+            raise UsageError(f"format={name!r} is not known: {expected_of(name, PACKAGES)}")
         missing = [package for package in PACKAGES[name] if find_spec(package) is None]
         if missing:
             raise UsageError(

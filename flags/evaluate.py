@@ -1,7 +1,8 @@
-"""zoo-evaluate: measures a run or a SavedModel.
+"""zoo-evaluate: measures a run, a SavedModel, or images that another program made.
 
 zoo-evaluate --run_dir=runs/vae --metrics=elbo,marginal_kl
 zoo-evaluate --saved_model=served/vae/1 --dataset=color_mnist_mini --metrics=all --output=vae.json
+zoo-evaluate --samples=gan.npz --dataset=cifar10 --feature_extractor=inception.h5 --output=gan.json
 
 A metric that was measured for this checkpoint with these settings is not measured again.
 """
@@ -12,11 +13,10 @@ from pathlib import Path
 
 from absl import flags
 
-from zoo.config import DataConfig, EvaluationConfig, RunConfig
+from zoo.config import DataConfig, EvaluationConfig
 from zoo.errors import UsageError
 from zoo.files import check_writable
-from zoo.flags import program
-from zoo.run import Run
+from zoo.flags import listings, paths, program, sources
 
 
 def define(values: flags.FlagValues) -> None:
@@ -29,47 +29,50 @@ def define(values: flags.FlagValues) -> None:
         "output",
         output="JSON file of the records; evaluation.json of the run folder by default.",
     )
+    paths.define_path(
+        "samples",
+        None,
+        "Images of another program: a folder of files, an .npz with `images` [N, H, W, C], uint8 "
+        "or floats in [0, 1], or an .npy.",
+        flag_values=values,
+    )
     program.define_settings(values, DataConfig, EvaluationConfig)
     flags.DEFINE_alias("classifier", "feature_extractor", flag_values=values)
+    listings.define(values, "metrics", "datasets")
     flags.DEFINE_list("metrics", ["all"], "Metrics, or all that apply.", flag_values=values)
 
 
 def main(values: flags.FlagValues) -> None:
     """Evaluates."""
-    source = program.exactly_one(values, "run_dir", "saved_model")
+    if listings.print_asked(values):
+        return
+    source = program.exactly_one(values, "run_dir", "saved_model", "samples")
     settings = EvaluationConfig(**program.settings(values, EvaluationConfig))
     if not values.metrics:
         raise UsageError("metrics='' is not accepted: expected names, as elbo,marginal_kl, or all")
-    chosen = program.settings(values, DataConfig, given_only=True)
-    if source == "run_dir":
-        run = Run.open(values.run_dir)
-        if "dataset" not in chosen and chosen:  # the same set, from another place
-            chosen = {**vars(run.config.data), **chosen}
-        output = Path(values.output) if values.output else run.path / "evaluation.json"
-    else:
-        if not values.output or "dataset" not in chosen:
-            raise UsageError(
-                "--saved_model needs --dataset and --output; a run folder knows its own"
-            )
-        output = Path(values.output)
-    data = RunConfig.create(**chosen).data
+    run = sources.run_of(values)
+    data = sources.data_of(values, run)
+    if run is None and (data is None or not values.output):
+        raise UsageError(f"--{source} needs --dataset and --output; a run folder knows its own")
+    output = Path(values.output) if values.output else run.path / "evaluation.json"
     check_writable(output)
+    if source == "samples" and output.with_suffix("").resolve() == Path(values.samples).resolve():
+        raise UsageError(
+            f"output={values.output} would put its pictures among the samples: expected a file "
+            "of another name"
+        )
     program.start_tensorflow()
     from zoo.data import load_dataset
     from zoo.evaluation.runner import evaluate
-    from zoo.evaluation.subject.subject import Subject
+    from zoo.evaluation.subject.samples import GivenSamples
 
-    subject = (
-        Subject.of_run(run)
-        if source == "run_dir"
-        else Subject.of_saved_model(values.saved_model, values.trust)
-    )
-    dataset = load_dataset(data) if chosen else run.dataset
-    if dataset.image_shape != subject.image_shape:
-        raise UsageError(
-            f"{dataset.name} has images {dataset.image_shape}, {subject.name} makes "
-            f"{subject.image_shape}"
-        )
+    if source == "samples":
+        dataset = load_dataset(data)
+        subject = GivenSamples.read(values.samples, dataset.image_shape, values.skip_broken)
+        print(f"{subject.available} samples in {subject.name}")
+    else:
+        subject = sources.subject_of(values, run)
+        dataset = sources.dataset_of(data, run, subject)
     records = evaluate(subject, dataset, values.metrics, settings, output, progress=print)
     for record in records:
         error = record["standard_error"]

@@ -17,7 +17,7 @@ from zoo.errors import UsageError
 from zoo.export.formats import PACKAGES, SAVED_MODEL, require_formats
 from zoo.export.versions import new_version
 from zoo.files import check_writable
-from zoo.flags import program
+from zoo.flags import parsers, program
 from zoo.run import Run
 
 
@@ -25,7 +25,7 @@ def define(values: flags.FlagValues) -> None:
     """Flags of zoo-export."""
     program.define_shared(values, "run_dir", "output", output="Folder above the model's name.")
     flags.DEFINE_string("name", None, "Name of the model towards its clients.", flag_values=values)
-    flags.DEFINE_integer(
+    parsers.define_whole(
         "version", None, "Version; the next free one by default.", flag_values=values
     )
     flags.DEFINE_list(

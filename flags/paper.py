@@ -23,7 +23,7 @@ from absl import flags
 
 from zoo.errors import UsageError
 from zoo.files import ROOM, check_length
-from zoo.flags import paths, program
+from zoo.flags import parsers, paths, program
 from zoo.paper import EXPERIMENTS, experiment
 from zoo.paper.scales import SCALES
 
@@ -36,7 +36,7 @@ FAILED = 1
 def define(values: flags.FlagValues) -> None:
     """Flags of zoo-paper."""
     flags.DEFINE_string("experiment", None, "Its name, or all.", flag_values=values)
-    flags.DEFINE_enum(
+    parsers.define_choice(
         "scale",
         "small",
         tuple(SCALES),

@@ -17,12 +17,30 @@ class PathParser(flags.ArgumentParser):
     """Paths, with `~` expanded: few shells do that behind the `=` of a flag."""
 
     def parse(self, argument: str) -> str:
-        """The path; raises `UsageError` where it begins with `~` and there is no such home."""
-        return str(user_path(argument)) if argument else argument
+        """The path; raises `UsageError` where it begins with `~` and there is no such home. A `/`
+        at its end, by which somebody means a folder, stays."""
+        if not argument:
+            return argument
+        path = str(user_path(argument))
+        return f"{path}/" if argument.endswith("/") and not path.endswith("/") else path
 
     def flag_type(self) -> str:
         """As absl calls it."""
         return "path"
+
+
+class PathsParser(PathParser):
+    """Several paths, separated by commas."""
+
+    def parse(self, argument: str | list[str]) -> list[str]:
+        """The paths, as `PathParser` takes each."""
+        given = argument.split(",") if isinstance(argument, str) else argument
+        return [PathParser.parse(self, path) for path in given]
+
+
+def define_paths(name: str, help: str, flag_values: flags.FlagValues) -> None:
+    """Defines a flag that takes several paths."""
+    flags.DEFINE(PathsParser(), name, None, help, flag_values, flags.ListSerializer(","))
 
 
 def define_path(name: str, default: str | None, help: str, flag_values: flags.FlagValues) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from zoo.errors import UsageError
+from zoo.errors import UsageError, expected_of
 from zoo.registry import MODELS
 
 FOLDER = Path(__file__).parent / "presets"
@@ -31,7 +31,7 @@ def arguments_of(name: str) -> list[str]:
     """
     known = names()
     if name not in known:
-        raise UsageError(f"preset={name!r} is not known: expected one of {', '.join(known)}")
+        raise UsageError(f"preset={name!r} is not known: {expected_of(name, known)}")
     dataset, model = name.split("/")
     files = [FOLDER / f"{dataset}.flags", FOLDER / "models" / f"{model}.flags"]
     first, second = (file.exists() for file in files)
@@ -39,6 +39,17 @@ def arguments_of(name: str) -> list[str]:
     lines.append(f"--flagfile={files[1]}" if second else f"--model={model}")
     own = FOLDER / dataset / f"{model}.flags"
     return [*lines, f"--flagfile={own}"] if own.exists() else lines
+
+
+def settings_of(name: str) -> list[str]:
+    """The flags that a preset stands for, each once, as the last of its files has it."""
+    chosen: dict[str, str] = {}
+    for argument in arguments_of(name):
+        _, _, file = argument.partition("--flagfile=")
+        for line in Path(file).read_text(encoding="utf-8").splitlines() if file else [argument]:
+            if line.startswith("--"):
+                chosen[line.partition("=")[0]] = line
+    return list(chosen.values())
 
 
 def expand(arguments: list[str]) -> list[str]:

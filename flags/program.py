@@ -12,32 +12,34 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from absl import flags
 from absl import logging as absl_logging
 
 from zoo.config import RunConfig
 from zoo.errors import UsageError, WorkerLost, is_out_of_memory, reason
-from zoo.flags import paths, preset, signals, streams
+from zoo.flags import completion, parsers, paths, preset, signals, streams
+from zoo.run import versions
 from zoo.settings import LARGEST_INT
 
 # Exit codes beside 0.
 USAGE_ERROR = 2
 WORKER_LOST = 3
 EXIT_CODES = """\
+--version alone prints the version.
 Exit codes: 0 done; 2 a mistake in the command, an unusable file or disk, too little memory, or a
 number that is not finite; 130, 143, 129 stopped by SIGINT (Ctrl-C), SIGTERM, SIGHUP, unless said
 otherwise above; each of these told in one line; 1 a bug, with its traceback."""
 
-_ABSL = {"int": flags.DEFINE_integer, "float": flags.DEFINE_float, "bool": flags.DEFINE_bool}
+_ABSL = {"int": parsers.define_whole, "float": flags.DEFINE_float, "bool": flags.DEFINE_bool}
 
 # Flags that several programs share, each with its one definition.
 SHARED = {
     "run_dir": (paths.define_path, None, "Folder of the run."),
     "saved_model": (paths.define_path, None, "Version folder of a SavedModel with our signatures."),
     "output": (paths.define_path, None, "Where to write."),
-    "num_samples": (flags.DEFINE_integer, None, "How many samples to draw."),
+    "num_samples": (parsers.define_whole, None, "How many samples to draw."),
     "trust": (
         flags.DEFINE_bool,
         False,
@@ -70,7 +72,7 @@ def define_settings(
             if field.metadata["path"]:
                 paths.define_path(field.name, default, text, flag_values=values)
             elif choices:
-                flags.DEFINE_enum(field.name, default, choices, text, flag_values=values)
+                parsers.define_choice(field.name, default, choices, text, flag_values=values)
             elif kind in _ABSL:
                 _ABSL[kind](field.name, default, text, flag_values=values)
             else:
@@ -92,12 +94,17 @@ def settings(values: flags.FlagValues, *sections: type, given_only: bool = False
 
 
 def parse(values: flags.FlagValues, argv: list[str], about: str) -> None:
-    """Parses `argv` into `values`; `--help` prints and exits with 0.
+    """Parses `argv` into `values`; `--help`, `--completion=SHELL` and `--version` alone print and
+    exit with 0.
 
     Raises:
         UsageError: a flag is unknown or its value is not accepted.
     """
+    program = Path(argv[0]).stem
+    if argv[1:] == ["--version"]:  # alone: beside others it may be a program's own
+        _print_and_exit(_version(program))
     flags.DEFINE_bool("help", False, "Print this and exit.", short_name="h", flag_values=values)
+    completion.define(values)
     expanded = preset.expand(argv[1:])
     paths.check_flagfiles(expanded)
     try:
@@ -105,15 +112,28 @@ def parse(values: flags.FlagValues, argv: list[str], about: str) -> None:
     except (flags.Error, UnicodeDecodeError) as error:  # the latter of a flagfile
         raise UsageError(str(error)) from None
     if values["help"].value:
-        print(f"{about.strip()}\n\n{EXIT_CODES}\n\nFlags:{values.get_help()}")
-        _flush_stdout()
-        raise SystemExit(0)
+        _print_and_exit(f"{about.strip()}\n\n{EXIT_CODES}\n\nFlags:{values.get_help()}")
+    if values["completion"].value:
+        _print_and_exit(completion.script(program, values, values["completion"].value))
     if len(rest) > 1:
         raise UsageError(f"unexpected argument {rest[1]!r}: expected flags only, as --name=value")
     if "preset" in values and values.preset is not None and len(expanded) == len(argv) - 1:
         raise UsageError(
             f"preset={values.preset!r} stands in a flagfile: expected it on the command line"
         )
+
+
+def _print_and_exit(text: str) -> NoReturn:
+    print(text)
+    _flush_stdout()
+    raise SystemExit(0)
+
+
+def _version(program: str) -> str:
+    """As `zoo-train 0.1.0 (tensorflow 2.21.0, keras 3.12.0, ...)`."""
+    found = versions()
+    own = found.pop("distribution-matching-zoo", "of a checkout that is not installed")
+    return f"{program} {own} ({', '.join(f'{k} {v}' for k, v in found.items())})"
 
 
 @contextlib.contextmanager

@@ -2,6 +2,9 @@
 
 zoo-report --run_dir=runs/vae
 zoo-report --runs=runs
+zoo-report --evaluation=gan.json
+
+The last writes gan.html, about what zoo-evaluate measured of a SavedModel or of images.
 """
 
 from __future__ import annotations
@@ -12,26 +15,35 @@ from absl import flags
 
 from zoo.errors import UsageError
 from zoo.files import check_writable
-from zoo.flags import paths, program
-from zoo.run import Run
+from zoo.flags import paths, program, sources
 
 
 def define(values: flags.FlagValues) -> None:
     """Flags of zoo-report."""
     program.define_shared(values, "run_dir")
     paths.define_path("runs", None, "Folder with runs below it.", flag_values=values)
+    help = "File that zoo-evaluate --output wrote."
+    paths.define_path("evaluation", None, help, flag_values=values)
 
 
 def main(values: flags.FlagValues) -> None:
     """Reports."""
-    source = program.exactly_one(values, "run_dir", "runs")
+    source = program.exactly_one(values, "run_dir", "runs", "evaluation")
     if source == "runs" and not Path(values.runs).is_dir():
         raise UsageError(f"runs={values.runs} is not accepted: expected a folder")
-    run = Run.open(values.run_dir) if source == "run_dir" else None
-    check_writable((run.path if run else Path(values.runs)) / "report.html")
-    from zoo.report import write_overview, write_report
+    place = Path(values[source].value)
+    if source == "evaluation" and not place.is_file():
+        raise UsageError(f"evaluation={place} is not accepted: expected a file of zoo-evaluate's")
+    run = sources.run_of(values)
+    target = place.with_suffix(".html") if source == "evaluation" else place / "report.html"
+    check_writable(target)
+    from zoo.report import write_evaluation, write_overview, write_report
 
-    print(f"wrote {write_report(run) if run else write_overview(Path(values.runs))}")
+    if run is not None:
+        written = write_report(run)
+    else:
+        written = write_overview(place) if source == "runs" else write_evaluation(place)
+    print(f"wrote {written}")
 
 
 def run() -> None:

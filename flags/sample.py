@@ -1,22 +1,40 @@
-"""zoo-sample: draws images from a run or a SavedModel.
+"""zoo-sample: draws images from a run or a SavedModel, or shows what its codes do.
 
 zoo-sample --run_dir=runs/vae --num_samples=64 --output=samples.png
-zoo-sample --saved_model=served/vae/1 --num_samples=1000 --output=samples.npz
+zoo-sample --saved_model=served/vae/1 --num_samples=1000 --output=samples/
+zoo-sample --run_dir=runs/vae --reconstruct=photos --output=reconstructions.png
+zoo-sample --run_dir=runs/vae --interpolate=a.png,b.jpg --output=walk.png
+zoo-sample --run_dir=runs/vae --traverse --output=dimensions.png
+
+--output is a .png, for a grid; a .npz with `images` uint8 and their codes `z`; or, without an
+ending or with a / behind it, a new folder, for a PNG of each image.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from absl import flags
 
+from zoo.config import DataConfig
 from zoo.errors import UsageError
 from zoo.files import check_writable
-from zoo.flags import program
-from zoo.run import Run
+from zoo.flags import parsers, paths, program, sources
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from zoo.evaluation.subject.subject import Subject
+    from zoo.run import Run
 
 DEFAULT_SAMPLES = 64
+DEFAULT_STEPS = 9  # of an interpolation; chosen
+DEFAULT_ROWS = 8  # of a traversal; chosen
 LARGEST_NUMBER = 1_000_000  # chosen: they are held in memory
+_OTHERS = ("reconstruct", "interpolate", "traverse")
 
 
 def define(values: flags.FlagValues) -> None:
@@ -28,42 +46,177 @@ def define(values: flags.FlagValues) -> None:
         "trust",
         "num_samples",
         "output",
-        output="A .png, for a grid, or a .npz with `images` uint8 and `z`.",
+        output="A .png, for a grid; a .npz with `images` uint8 and `z`; or a folder of PNGs.",
+        num_samples="How many samples (64), images to reconstruct (64), images of an "
+        "interpolation (9), or dimensions to traverse (8).",
     )
-    flags.DEFINE_integer("seed", 0, "Sample i depends on (seed, i) alone.", flag_values=values)
+    help = "Sample i depends on (seed, i) alone; the number of the image that --traverse is around."
+    parsers.define_whole("seed", 0, help, flag_values=values)
+    help = "Show the images of this folder, each above its reconstruction."
+    paths.define_path("reconstruct", None, help, flag_values=values)
+    help = "Walk between the codes of two image files, A,B, spherically."
+    paths.define_paths("interpolate", help, flag_values=values)
+    help = (
+        "Show what the dimensions of the largest KL do, a row each; on the run's data or --dataset."
+    )
+    flags.DEFINE_bool("traverse", False, help, flag_values=values)
+    program.define_settings(values, DataConfig)
 
 
 def main(values: flags.FlagValues) -> None:
     """Samples."""
-    source = program.exactly_one(values, "run_dir", "saved_model")
+    program.exactly_one(values, "run_dir", "saved_model")
     program.exactly_one(values, "output")
-    output = Path(values.output)
-    if output.suffix not in (".png", ".npz"):
-        raise UsageError(f"output={values.output!r} is not accepted: expected a .png or .npz file")
+    output, kind = Path(values.output), _kind(values.output)
+    mode = _mode(values)
     program.check_positive(values, "num_samples", LARGEST_NUMBER)
-    count = values.num_samples or DEFAULT_SAMPLES
+    count = values.num_samples
     program.check_seed(values)
+    run = sources.run_of(values)
     check_writable(output)
-    run = Run.open(values.run_dir) if source == "run_dir" else None
-    program.start_tensorflow()
+    subject = sources.subject_of(values, run)
+    if mode == "reconstruct":
+        drawn = _reconstructed(subject, Path(values.reconstruct), count or DEFAULT_SAMPLES)
+    elif mode == "interpolate":
+        drawn = _interpolated(subject, values.interpolate, count or DEFAULT_STEPS)
+    elif mode == "traverse":
+        drawn = _traversed(values, run, subject, count or DEFAULT_ROWS)
+    else:
+        drawn = _sampled(subject, values.seed, count or DEFAULT_SAMPLES)
+    drawn.write(output, kind)
+    print(f"wrote {len(drawn.images)} {drawn.what} of {subject.name} to {values.output}")
+
+
+def _kind(output: str) -> str:
+    """ ".png", ".npz", or "" for a folder."""
+    kind = "" if output.endswith(os.sep) else Path(output).suffix
+    if kind not in ("", ".png", ".npz"):
+        raise UsageError(
+            f"output={output!r} is not accepted: expected a .png or .npz file, or a folder, "
+            "without an ending or with / behind it"
+        )
+    if not kind and Path(output).exists():
+        raise UsageError(f"output={output!r} exists already: expected a new folder")
+    return kind
+
+
+def _mode(values: flags.FlagValues) -> str | None:
+    """Which of `_OTHERS` is asked for; None for samples."""
+    given = [name for name in _OTHERS if values[name].value not in (None, False)]
+    if len(given) > 1:
+        raise UsageError(f"give one of {' or '.join(f'--{name}' for name in given)}")
+    if values.interpolate is not None and len(values.interpolate) != 2:
+        raise UsageError(
+            f"interpolate={','.join(values.interpolate)!r} is not accepted: expected two image "
+            "files, A,B"
+        )
+    if values.reconstruct == "":
+        raise UsageError("reconstruct='' is not accepted: expected a folder of images")
+    data = program.settings(values, DataConfig, given_only=True)
+    if data and given != ["traverse"]:
+        raise UsageError(f"{', '.join(data)} applies to --traverse only")
+    if given == ["traverse"] and values.run_dir is None and "dataset" not in data:
+        raise UsageError(
+            "--traverse of a --saved_model needs --dataset; a run folder knows its own"
+        )
+    return given[0] if given else None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Drawn:
+    """What was made.
+
+    Attributes:
+        what: how a line calls the images.
+        images: uint8 `[N, H, W, C]`.
+        arrays: what an .npz has beside them.
+        columns: of the grid; the squarest by default.
+        above: originals that a grid has above them, uint8 `[N, H, W, C]`; None for none.
+    """
+
+    what: str
+    images: np.ndarray
+    arrays: dict[str, np.ndarray]
+    columns: int | None = None
+    above: np.ndarray | None = None
+
+    def write(self, output: Path, kind: str) -> None:
+        """Writes a grid, an .npz or a folder, by `kind`; see `_kind`."""
+        import numpy as np
+
+        from zoo.files import atomic_file
+        from zoo.pictures import grid, save_png, save_pngs, side_by_side
+        from zoo.pixels import as_floats
+
+        if kind == ".npz":
+            with atomic_file(output) as temporary:
+                np.savez(temporary, images=self.images, **self.arrays)
+        elif kind == ".png" and self.above is not None:
+            save_png(output, side_by_side(as_floats(self.above), as_floats(self.images)))
+        elif kind == ".png":
+            save_png(output, grid(as_floats(self.images), self.columns))
+        else:
+            save_pngs(output, self.images)
+
+
+def _sampled(subject: Subject, seed: int, count: int) -> _Drawn:
     import numpy as np
 
-    from zoo.evaluation.subject.subject import Subject
-    from zoo.files import atomic_file
-    from zoo.pictures import grid, save_png
     from zoo.pixels import as_levels
 
-    subject = (
-        Subject.of_run(run) if run else Subject.of_saved_model(values.saved_model, values.trust)
-    )
-    drawn = subject.all("sample", seed=values.seed, count=count)
-    if output.suffix == ".png":
-        save_png(output, grid(drawn["images"]))
-    else:
-        pixels = as_levels(drawn["images"])
-        with atomic_file(output) as temporary:
-            np.savez(temporary, images=pixels, z=drawn["z"])
-    print(f"wrote {count} samples of {subject.name} to {output}")
+    images, z = [], []
+    for batch in subject.batches("sample", seed=seed, count=count):
+        images.append(as_levels(batch["images"]))
+        z.append(batch["z"])
+    return _Drawn("samples", np.concatenate(images), {"z": np.concatenate(z)})
+
+
+def _decoded(
+    subject: Subject,
+    what: str,
+    z: np.ndarray,
+    arrays: dict[str, np.ndarray],
+    columns: int | None = None,
+    above: np.ndarray | None = None,
+) -> _Drawn:
+    from zoo.pixels import as_levels
+
+    images = as_levels(subject.all("decode", z=z)["images"])
+    return _Drawn(what, images, {"z": z, **arrays}, columns, above)
+
+
+def _reconstructed(subject: Subject, folder: Path, count: int) -> _Drawn:
+    from zoo.data.listing import list_images
+    from zoo.evaluation.subject.image_files import read_images
+    from zoo.evaluation.subject.walks import point_codes
+
+    subject.require("encode", "decode")
+    names = sorted(list_images(folder, "reconstruct").names)[:count]
+    originals = read_images([folder / name for name in names], subject.image_shape)
+    z = point_codes(subject, originals)
+    return _decoded(subject, "reconstructions", z, {"originals": originals}, above=originals)
+
+
+def _interpolated(subject: Subject, files: list[str], count: int) -> _Drawn:
+    from zoo.evaluation.subject.image_files import read_images
+    from zoo.evaluation.subject.walks import point_codes, slerp
+
+    subject.require("encode", "decode")
+    images = read_images([Path(file) for file in files], subject.image_shape)
+    z = slerp(*point_codes(subject, images), count)
+    return _decoded(subject, "images between two", z, {"originals": images}, columns=count)
+
+
+def _traversed(values: flags.FlagValues, run: Run | None, subject: Subject, rows: int) -> _Drawn:
+    from zoo.evaluation.subject.walks import STEPS, traversal
+
+    subject.require("encode", "decode")
+    dataset = sources.dataset_of(sources.data_of(values, run), run, subject)
+    found = traversal(subject, dataset, rows, values.seed)
+    for dimension, kl in zip(found.dimensions, found.kl, strict=True):
+        print(f"dimension {dimension}: mean KL {kl:.4g} nats")
+    arrays = {"dimensions": found.dimensions, "kl": found.kl}
+    return _decoded(subject, "images along dimensions", found.z, arrays, columns=STEPS)
 
 
 def run() -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from absl import flags
 
 from zoo.errors import UsageError
-from zoo.flags import paths, program
+from zoo.flags import parsers, paths, program
 
 NOTICE = "zoo-serve is for development: in production, let TF Serving serve the same folder."
 
@@ -27,23 +27,23 @@ def define(values: flags.FlagValues) -> None:
     """Flags of zoo-serve."""
     paths.define_path("model", None, "Exported folder, <output>/<name>.", flag_values=values)
     program.define_shared(values, "trust")
-    flags.DEFINE_integer("rest_port", 8501, "REST; 0 takes a free one.", flag_values=values)
-    flags.DEFINE_integer("grpc_port", 8500, "gRPC; 0 takes a free one.", flag_values=values)
+    parsers.define_whole("rest_port", 8501, "REST; 0 takes a free one.", flag_values=values)
+    parsers.define_whole("grpc_port", 8500, "gRPC; 0 takes a free one.", flag_values=values)
     flags.DEFINE_string("address", "127.0.0.1", "IP address to listen on.", flag_values=values)
     flags.DEFINE_bool(
         "allow_remote", False, "Accept an --address that others can reach.", flag_values=values
     )
-    flags.DEFINE_integer("max_batch_size", 256, "Most rows of a request.", flag_values=values)
-    flags.DEFINE_integer(
+    parsers.define_whole("max_batch_size", 256, "Most rows of a request.", flag_values=values)
+    parsers.define_whole(
         "max_request_megabytes", 32, "Largest gRPC request, in MiB.", flag_values=values
     )
-    flags.DEFINE_integer(
+    parsers.define_whole(
         "max_json_megabytes",
         4,
         "Largest REST request, in MiB; parsing one holds all others up, some 0.1 s for 4 MiB.",
         flag_values=values,
     )
-    flags.DEFINE_integer(
+    parsers.define_whole(
         "max_concurrency", 4, "Most predictions at once; more wait 10 s.", flag_values=values
     )
 

@@ -25,7 +25,7 @@ from urllib.parse import quote
 from absl import flags
 
 from zoo.config import RunConfig
-from zoo.errors import UsageError
+from zoo.errors import UsageError, expected_of
 from zoo.flags import program, signals
 from zoo.paper.grids import SWEEPS, read
 from zoo.run import Run, folder_lock
@@ -126,10 +126,8 @@ def _axes_of(text: str) -> Iterator[tuple[str, list[Any]]]:
         yield name, [choice for choice in choices.split(",") if choice]
         return
     if text not in SWEEPS:
-        raise UsageError(
-            f"sweep={text!r} is not known: expected an axis as latent_size=10,50, or one of "
-            f"{', '.join(SWEEPS)}"
-        )
+        known = expected_of(text, SWEEPS, "an axis as latent_size=10,50, or one of")
+        raise UsageError(f"sweep={text!r} is not known: {known}")
     yield from read(text)["grid"].items()
 
 
@@ -137,7 +135,8 @@ def _typed(values: flags.FlagValues, name: str, choice: Any) -> Any:
     """A value of an axis in the type of its setting."""
     setting, dot, players = name.partition(".")
     if setting not in program.settings(values) and setting != RATE:
-        raise UsageError(f"sweep: unknown setting {setting!r}: expected one of {RunConfig.names()}")
+        known = expected_of(setting, RunConfig.names())
+        raise UsageError(f"sweep: unknown setting {setting!r}: {known}")
     if dot and (setting != RATE or not all(players.split("+"))):
         raise UsageError(f"sweep: {name!r} is not accepted: expected {RATE}.PLAYER+PLAYER=...")
     try:

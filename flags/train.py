@@ -2,11 +2,14 @@
 
 zoo-train --model=vae --dataset=color_mnist_mini --latent_size=50 --steps=1000 --run_dir=runs/vae
 zoo-train --preset=color_mnist_mini/vae --run_dir=runs/vae
+zoo-train --run_dir=runs/vae --steps=5000
 zoo-train --preset=color_mnist/vae --sweep=latent_sizes --sweep=seed=0,1 --run_dir=runs/sweep
 
 The same command again goes on where the run was, also after SIGTERM, SIGHUP (exit code 0) and
 Ctrl-C, which end a training with a checkpoint of the step in progress; a second Ctrl-C does not
 wait for that.
+--run_dir alone goes on as well: what is not given is as the run's config.json has it, and what is
+given and would make it another run is refused.
 Two exit codes of its own: 1 some runs of a sweep failed, 3 another worker of the run is gone: start
 all of them again.
 """
@@ -15,8 +18,9 @@ from __future__ import annotations
 
 from absl import flags
 
-from zoo.config import DataConfig, ModelConfig, RunConfig, TrainingConfig
-from zoo.flags import program, sweep
+from zoo.config import DataConfig, ModelConfig, TrainingConfig
+from zoo.flags import listings, program, sweep
+from zoo.run import config_for
 
 
 def define(values: flags.FlagValues) -> None:
@@ -24,24 +28,17 @@ def define(values: flags.FlagValues) -> None:
     program.define_settings(values, ModelConfig, DataConfig, TrainingConfig)
     program.define_shared(values, "run_dir", "preset")
     sweep.define(values)
-    flags.DEFINE_bool(
-        "list_models", False, "Print what the models are and exit.", flag_values=values
-    )
+    listings.define(values, "models", "presets", "datasets")
 
 
 def main(values: flags.FlagValues) -> int | None:
     """Trains."""
-    if values.list_models:
-        program.start_tensorflow()
-        from zoo.models.overview import overview
-
-        print(overview())
-        print("\nFor the metrics of classes and features: classifier, on a data set with labels.")
+    if listings.print_asked(values):
         return None
     if values.sweep:
         return sweep.run_sweep(values)
-    config = RunConfig.create(**program.settings(values))
     program.exactly_one(values, "run_dir")
+    config = config_for(values.run_dir, program.settings(values, given_only=True))
     program.start_tensorflow()
     from zoo.training.loop import train
 

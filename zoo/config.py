@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from zoo.errors import UsageError
+from zoo.errors import UsageError, expected_of
 from zoo.options import Declared, declares
 from zoo.registry import (
     DATASETS,
@@ -243,11 +243,10 @@ class RunConfig:
         "training": TrainingConfig,
     }
 
+    # How devices share the work: what goes with the strategy.
+    OF_STRATEGY = frozenset({"strategy", "cpu_devices", "jit_compile", "steps_per_execution"})
     # What may change between two starts of one run without making it another run.
-    FREE = frozenset(
-        {"data_dir", "steps", "strategy", "cpu_devices", "jit_compile", "steps_per_execution"}
-        | {"log_every", "checkpoint_every"}
-    )
+    FREE = frozenset({"data_dir", "steps", "log_every", "checkpoint_every"} | OF_STRATEGY)
 
     @classmethod
     def create(cls, **settings: Any) -> RunConfig:
@@ -263,14 +262,16 @@ class RunConfig:
                     sections[name][key] = value
                     break
             else:
-                raise UsageError(f"unknown setting {key}={value!r}: expected one of {cls.names()}")
+                raise UsageError(
+                    f"unknown setting {key}={value!r}: {expected_of(key, cls.names())}"
+                )
         made: dict[str, Any] = {n: cls.SECTIONS[n](**values) for n, values in sections.items()}
         return cls(**made)
 
     @classmethod
-    def names(cls) -> str:
-        """All settings, comma separated."""
-        return ", ".join(f for s in cls.SECTIONS.values() for f in s.__dataclass_fields__)
+    def names(cls) -> list[str]:
+        """All settings."""
+        return [name for s in cls.SECTIONS.values() for name in s.__dataclass_fields__]
 
     def flat(self) -> dict[str, Any]:
         """All settings in one dictionary, as `create` takes them."""

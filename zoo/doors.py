@@ -65,15 +65,16 @@ def train(run_dir: str | Path, *, callbacks: Sequence[Any] = (), **settings: Any
     Args:
         run_dir: its folder.
         callbacks: Keras callbacks, called at every step; see `zoo.training.loop.train`.
-        **settings: of `zoo.config.RunConfig`, flat: `model="vae", steps=1000`.
+        **settings: of `zoo.config.RunConfig`, flat: `model="vae", steps=1000`. Those that are not
+            given are as the run has them where there is one, so that `steps=2000` alone goes on.
 
     Raises:
         UsageError: see `zoo.training.loop.train`.
     """
-    from zoo.config import RunConfig
+    from zoo.run import config_for
     from zoo.training.loop import train as train_run
 
-    return train_run(RunConfig.create(**settings), run_dir, callbacks).run
+    return train_run(config_for(run_dir, settings), run_dir, callbacks).run
 
 
 def load_dataset(dataset: str, **settings: Any) -> ImageDataset:

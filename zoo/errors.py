@@ -1,7 +1,9 @@
 """The exceptions of the zoo: a mistake that a user can mend, and the loss of another worker; and
 what those of others mean."""
 
+import difflib
 import re
+from collections.abc import Iterable
 
 # How TensorFlow says which of its kernels failed: `{{function_node ...}} `, ` [Op:SaveV2]`.
 _KERNEL = re.compile(r"\{\{.*?\}\} *| *\[Op:\w+\]")
@@ -33,6 +35,16 @@ class WorkerLost(RuntimeError):
     The message is one line. Programs print it on stderr and exit with code 3: nothing is wrong with
     the run, which goes on once all workers are started again.
     """
+
+
+def expected_of(value: str, known: Iterable[str], what: str = "one of") -> str:
+    """What would be accepted in the place of `value`, which is none of the names `known`: as
+    `did you mean vae? expected one of vae, dcgan`, where one resembles it; `what` is before them.
+    """
+    known = list(known)
+    near = difflib.get_close_matches(value, known, 1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return f"{hint}expected {what} {', '.join(known)}"
 
 
 def reason(error: BaseException) -> str:

@@ -77,6 +77,15 @@ def options_of(part: str) -> tuple[Option, ...]:
     return _Source.of(module).options(name)
 
 
+def summary_of(part: str) -> str:
+    """The first line of what the class or function of this dotted path says of itself."""
+    module, name = part.rsplit(".", 1)
+    for node in _Source.of(module).tree.body:
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name == name:
+            return (ast.get_docstring(node) or "").partition("\n")[0]
+    return ""
+
+
 def declares(*tables: Mapping[str, str], keep_defaults: bool = False) -> Callable[[_Class], _Class]:
     """Gives a `Declared`, which is to become a dataclass, one field per option of these parts.
 

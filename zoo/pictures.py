@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from zoo.files import atomic_file
+from zoo.files import atomic_file, atomic_folder
 from zoo.pixels import as_levels
 
 
@@ -36,11 +36,27 @@ def grid(images: np.ndarray, columns: int | None = None, gap: int = 2) -> np.nda
 
 def save_png(path: Path, pixels: np.ndarray, scale: int = 1) -> None:
     """Writes uint8 `[H, W, C]` with C of 1 or 3, each pixel as `scale` x `scale`, atomically."""
-    image = Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
+    image = _image(pixels)
     if scale > 1:
         image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
     with atomic_file(path) as temporary:
         image.save(temporary, format="PNG")
+
+
+def save_pngs(folder: Path, images: np.ndarray) -> None:
+    """Writes uint8 images `[N, H, W, C]` by number, as 007.png, into a new folder, atomically.
+
+    Raises:
+        UsageError: the folder exists already or cannot be written.
+    """
+    digits = len(str(len(images) - 1))
+    with atomic_folder(folder) as temporary:
+        for number, pixels in enumerate(images):
+            _image(pixels).save(temporary / f"{number:0{digits}}.png")
+
+
+def _image(pixels: np.ndarray) -> Image.Image:
+    return Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
 
 
 def side_by_side(

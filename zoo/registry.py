@@ -9,7 +9,7 @@ import importlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from zoo.errors import UsageError
+from zoo.errors import UsageError, expected_of
 
 MODELS = {
     "vae": "zoo.models.vae.VAE",
@@ -103,7 +103,7 @@ def look_up(kind: str, name: str, entries: Mapping[str, str]) -> Any:
         UsageError: there is none.
     """
     if name not in entries:
-        raise UsageError(f"{kind}={name!r} is not known: expected one of {', '.join(entries)}")
+        raise UsageError(f"{kind}={name!r} is not known: {expected_of(name, entries)}")
     return follow(entries[name])
 
 

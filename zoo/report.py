@@ -13,6 +13,7 @@ from absl import logging
 from zoo.errors import UsageError
 from zoo.figures import panels, svg
 from zoo.files import atomic_file, read_bytes, user_path
+from zoo.records import read_evaluation
 from zoo.run import Run
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -53,6 +54,32 @@ def write_report(run: Run) -> Path:
         _section("Configuration", _table(sorted(config.flat().items()))),
     ]
     return _write(run.path / "report.html", str(run.path), body)
+
+
+def write_evaluation(file: str | Path) -> Path:
+    """Writes a page about an evaluation file, beside it and called like it, and returns its path.
+
+    Raises:
+        UsageError: it is no such file, or there is nothing in it.
+    """
+    file = user_path(file)
+    evaluation = read_evaluation(file)
+    if not evaluation["records"]:
+        raise UsageError(f"{file} has no records: expected a file that zoo-evaluate wrote")
+    body = [f"<h1>{_text(file.name)}</h1>"]
+    measured = [(r.get("subject", ""), r.get("dataset", "")) for r in evaluation["records"]]
+    for subject, dataset in dict.fromkeys(measured):
+        own = [
+            [
+                e
+                for e in evaluation[kind]
+                if (e.get("subject"), e.get("dataset")) == (subject, dataset)
+            ]
+            for kind in ("records", "pictures")
+        ]
+        body.append(f"<h2>{_text(subject)} and {_text(dataset)}</h2>")
+        body += [_records_table(own[0]), _evaluation_pictures(file.parent, own[1])]
+    return _write(file.with_suffix(".html"), file.name, body)
 
 
 def write_overview(folder: str | Path) -> Path:
@@ -147,7 +174,7 @@ def _records_table(records: list[dict[str, Any]]) -> str:
             f"<tr><td>{_text(record['metric'])}</td>"
             f'<td class="number">{record["value"]:.6g}</td><td class="number">{spread}</td>'
             f'<td class="number">{record["n"]}</td><td>{_text(record["split"] or "")}</td>'
-            f'<td class="number">{_text(record["step"])}</td>'
+            f'<td class="number">{_text("" if record.get("step") is None else record["step"])}</td>'
             f'<td class="definition">{_text(record["definition"])}'
             + "".join(f"<br><b>{_text(w)}</b>" for w in record.get("warnings", ()))
             + "</td></tr>"

@@ -16,7 +16,7 @@ import fcntl
 import functools
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -286,6 +286,29 @@ def folder_lock(folder: Path) -> Iterator[None]:
         except OSError:
             raise UsageError(f"{folder} is in use by another process") from None
         yield
+
+
+def config_for(run_dir: str | Path, given: Mapping[str, Any]) -> RunConfig:
+    """What a run at `run_dir` is to be: as given, and otherwise as the run that is there already.
+
+    Nothing is taken of a run of another model or other data, which `Run.create_or_resume` refuses,
+    nor how devices shared its work where another strategy is given.
+
+    Args:
+        run_dir: its folder, which need not exist.
+        given: settings, as `RunConfig.create` takes them.
+
+    Raises:
+        UsageError: a setting is unknown or its value is not accepted, or the run is damaged.
+    """
+    if not os.path.exists(usable_path(run_dir, "run_dir") / "config.json"):
+        return RunConfig.create(**given)
+    before = Run.open(run_dir).config.flat()
+    if any(given.get(name, before[name]) != before[name] for name in ("model", "dataset")):
+        return RunConfig.create(**given)
+    if given.get("strategy", before["strategy"]) != before["strategy"]:
+        before = {k: v for k, v in before.items() if k not in RunConfig.OF_STRATEGY}
+    return RunConfig.create(**{**before, **given})
 
 
 def _is_metrics(line: Any) -> bool:

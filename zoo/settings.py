@@ -10,7 +10,7 @@ import math
 import os
 from typing import Any, NoReturn, TypeVar
 
-from zoo.errors import UsageError
+from zoo.errors import UsageError, expected_of
 from zoo.files import encodable, user_path
 
 LARGEST_INT = 2**31 - 1
@@ -83,7 +83,7 @@ def _check(field: dataclasses.Field, value: Any) -> Any:
         if not isinstance(value, str) or not value or not encodable(value):
             refuse("a text")
         if choices is not None and value not in choices:
-            refuse("one of " + ", ".join(choices))
+            raise UsageError(f"{field.name}={value!r} is not known: {expected_of(value, choices)}")
         # An address, as gs://bucket of TensorFlow Datasets, is no path of this machine.
         if field.metadata["path"] and "://" not in value:
             value = os.path.realpath(user_path(value, field.name))
@@ -103,8 +103,8 @@ class Checked:
         """
         for name, value in settings.items():
             if name not in cls.__dataclass_fields__:
-                known = ", ".join(cls.__dataclass_fields__)
-                raise UsageError(f"unknown setting {name}={value!r}: expected one of {known}")
+                known = expected_of(name, cls.__dataclass_fields__)
+                raise UsageError(f"unknown setting {name}={value!r}: {known}")
         return cls(**settings)
 
     def replace(self: _Self, **settings: Any) -> _Self:

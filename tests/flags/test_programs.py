@@ -19,7 +19,7 @@ from zoo.models import model_class
 from zoo.registry import DATASETS
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("train", "evaluate", "sample", "export", "serve", "report", "paper")
+NAMES = ("train", "evaluate", "encode", "sample", "export", "serve", "report", "paper")
 TINY = [
     *("--strategy=one_device", "--steps=4", "--batch_size=8", "--width=0.06"),
     *("--latent_size=3", "--log_every=2", "--checkpoint_every=2"),

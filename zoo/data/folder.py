@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -54,13 +55,15 @@ def load(config: DataConfig) -> ImageDataset:
     def decode(append: Append) -> dict:
         skipped = decoding.decode_all(names, read, append, skip_broken=config.skip_broken)
         _check_enough(len(names) - len(skipped), folder)
-        return decoding.skip_notes(skipped)
+        used = [_readable(name) for name in names if name not in skipped]
+        return {**decoding.skip_notes(skipped), "names": used}
 
     ingredients = {
         "folder": str(folder),
         "files": [[name, file_state(folder / name)] for name in names],
         "skip_broken": config.skip_broken,
         "decoder": decoding.DECODER_VERSION,
+        "notes": 2,  # of this set alone: they have names
     }
     decoded = load_or_decode("folder", ingredients, (size, size, 3), decode)
     count = len(decoded.images)
@@ -74,7 +77,14 @@ def load(config: DataConfig) -> ImageDataset:
         "skipped": decoded.notes["skipped"],
         **account("folder", folder, count, left_out),
     }
-    return ImageDataset("folder", consecutive(counts, decoded.images, None), provenance)
+    return ImageDataset(
+        "folder", consecutive(counts, decoded.images, None, decoded.notes["names"]), provenance
+    )
+
+
+def _readable(name: str) -> str:
+    """A file name as text, with escapes for bytes that are none."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _check_enough(count: int, folder: Path) -> None:

@@ -6,13 +6,13 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from zoo.config import SPLITS
-from zoo.errors import UsageError
+from zoo.errors import UsageError, expected_of
 
 _BLOCK = 4096  # images that are read at a time; chosen
 
@@ -24,10 +24,12 @@ class Split:
     Attributes:
         images: uint8 `[N, H, W, C]`; may be a read-only memory map.
         labels: int64 `[N]`, or None.
+        names: of the N files that they came from, or None.
     """
 
     images: np.ndarray
     labels: np.ndarray | None = None
+    names: Sequence[str] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -76,8 +78,9 @@ class ImageDataset:
             UsageError: there is none.
         """
         if name not in self.splits:
-            available = ", ".join(self.splits)
-            raise UsageError(f"split={name!r} is not in {self.name}: expected one of {available}")
+            raise UsageError(
+                f"split={name!r} is not in {self.name}: {expected_of(name, self.splits)}"
+            )
         return self.splits[name]
 
     def labels(self, split: str) -> np.ndarray:
@@ -131,7 +134,10 @@ def first_fingerprint(dataset: ImageDataset) -> str:
 
 
 def consecutive(
-    counts: Mapping[str, int], images: np.ndarray, labels: np.ndarray | None
+    counts: Mapping[str, int],
+    images: np.ndarray,
+    labels: np.ndarray | None,
+    names: Sequence[str] | None = None,
 ) -> dict[str, Split]:
     """Cuts arrays in which the splits follow each other; returns them in the order of `SPLITS`.
 
@@ -139,10 +145,15 @@ def consecutive(
         counts: number of images by split, in the order of the arrays.
         images: uint8 `[N, H, W, C]`, N the sum of `counts`.
         labels: int64 `[N]`, or None.
+        names: of the N files, or None.
     """
     splits, start = {}, 0
     for name, count in counts.items():
         part = slice(start, start + count)
-        splits[name] = Split(images[part], None if labels is None else labels[part])
+        splits[name] = Split(
+            images[part],
+            None if labels is None else labels[part],
+            None if names is None else names[part],
+        )
         start += count
     return {name: splits[name] for name in SPLITS if name in splits}

@@ -60,30 +60,31 @@ class Listing:
     left_out: LeftOut
 
 
-def list_images(folder: Path) -> Listing:
-    """All visible images below a folder, behind links too, but in each folder once.
+def list_images(folder: Path, name: str = "data_dir") -> Listing:
+    """All visible images below a folder, behind links too, but in each folder once; messages call
+    it `name`.
 
     Raises:
         UsageError: there is no such folder, a part of it cannot be read, or it has no images.
     """
     if not folder.exists():
-        raise UsageError(f"data_dir={folder} does not exist: expected a folder of images")
+        raise UsageError(f"{name}={folder} does not exist: expected a folder of images")
     if not folder.is_dir():
-        raise UsageError(f"data_dir={folder} is a file: expected a folder of images")
+        raise UsageError(f"{name}={folder} is a file: expected a folder of images")
     names, others = [], []
-    for name, reason in _files(folder):
+    for file, reason in _files(folder):
         if reason is None:
-            names.append(name)
+            names.append(file)
         else:
-            others.append((reason, _ending(name) if reason == OTHER else name))
+            others.append((reason, _ending(file) if reason == OTHER else file))
     left_out = tally(others)
     if not names:
         raise UsageError(
-            f"data_dir={folder} has no images: expected files as .png, .jpg, .tif or .webp; "
+            f"{name}={folder} has no images: expected files as .png, .jpg, .tif or .webp; "
             f"{_counted(0, left_out)}"
         )
     return Listing(
-        sorted(names, key=lambda name: hashlib.sha256(os.fsencode(name)).digest()), left_out
+        sorted(names, key=lambda file: hashlib.sha256(os.fsencode(file)).digest()), left_out
     )
 
 

@@ -32,6 +32,13 @@ def gaussian_kl(mean: np.ndarray, stddev: np.ndarray) -> np.ndarray:
     return kl
 
 
+def kl_of_dimensions(mean: np.ndarray, stddev: np.ndarray) -> np.ndarray:
+    """The mean over N examples of KL(N(mean_ni, stddev_ni^2) || N(0, 1)): [D], nats, float64."""
+    mean, stddev = check_posterior(mean, stddev)
+    m, s = mean.astype(np.float64), stddev.astype(np.float64)
+    return 0.5 * (m * m + s * s - 1 - 2 * np.log(s)).mean(axis=0)
+
+
 def check_posterior(mean: np.ndarray, stddev: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Means and standard deviations of N Gaussians, `[N, D]` both.
 

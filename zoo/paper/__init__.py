@@ -12,7 +12,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from zoo.errors import UsageError
+from zoo.errors import UsageError, expected_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,6 +115,6 @@ EXPERIMENTS = {
 def experiment(name: str) -> Experiment:
     """The experiment of that name; raises `UsageError` for an unknown one."""
     if name not in EXPERIMENTS:
-        known = ", ".join(EXPERIMENTS)
-        raise UsageError(f"experiment={name!r} is not known: expected one of {known}, or all")
+        known = expected_of(name, (*EXPERIMENTS, "all"))
+        raise UsageError(f"experiment={name!r} is not known: {known}")
     return EXPERIMENTS[name]

@@ -152,7 +152,7 @@ def test_fits_are_repeatable(monkeypatch):
 
 
 def test_guards():
-    with pytest.raises(UsageError, match="'vae' is not known: expected gmm, maf, lstm"):
+    with pytest.raises(UsageError, match="'vae' is not known: expected one of gmm, maf, lstm"):
         fit_density_model("vae", gaussian(0), 3)
     for z, message in ((np.zeros((1, 3)), "it: 1 samples"), (np.full((2, 3), np.nan), "finite")):
         with pytest.raises(UsageError, match=message):

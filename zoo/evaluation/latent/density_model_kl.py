@@ -26,7 +26,7 @@ from zoo.distributions.density_models import (
     DiagonalMixture,
     MaskedAutoregressiveFlow,
 )
-from zoo.errors import UsageError
+from zoo.errors import UsageError, expected_of
 from zoo.evaluation.gaussians import log_normal
 from zoo.evaluation.latent.code_samplers import Aggregate
 from zoo.evaluation.latent.fitting import Fit, Sampler
@@ -112,8 +112,8 @@ def fit_density_model(
     if name == MIXTURE:
         return best_mixture(draw(FIT_SAMPLES), draw(HELD_OUT_SAMPLES), seed)
     if name not in NETWORKS:
-        known = ", ".join((MIXTURE, *NETWORKS))
-        raise UsageError(f"density model {name!r} is not known: expected {known}")
+        known = expected_of(name, (MIXTURE, *NETWORKS))
+        raise UsageError(f"density model {name!r} is not known: {known}")
     keras.utils.set_random_seed(seed)
     model = NETWORKS[name](size)
     model.build()

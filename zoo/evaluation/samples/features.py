@@ -74,7 +74,7 @@ class FeatureMetric(Metric):
         """Raises `UsageError` where there are too few images or no feature extractor for them."""
         super().check(subject, dataset, settings)
         self._source(settings)
-        n = _count(dataset, settings)
+        n = _count(subject, dataset, settings)
         if n < self.least:
             raise UsageError(f"{self.name} needs at least {self.least} images; there are {n}")
         self.extractor(subject, settings)
@@ -101,7 +101,7 @@ class FeatureMetric(Metric):
         self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig
     ) -> Features:
         """The subject's samples, as many as the data."""
-        extractor, n = self.extractor(subject, settings), _count(dataset, settings)
+        extractor, n = self.extractor(subject, settings), _count(subject, dataset, settings)
         batches = subject.batches("sample", batch_size=_BATCH, seed=settings.seed, count=n)
         images = (batch["images"] for batch in batches)
         key = (extractor, "samples", n, settings.seed)
@@ -134,7 +134,7 @@ class FeatureMetric(Metric):
         self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig, name: str
     ) -> Features:
         extractor, images = self.extractor(subject, settings), dataset.split(name).images
-        n = min(_count(dataset, settings), len(images))
+        n = min(_count(subject, dataset, settings), len(images))
         chosen = np.random.default_rng(settings.seed).permutation(len(images))[:n]
         batches = (
             as_floats(images[chosen[start : start + _BATCH]]) for start in range(0, n, _BATCH)
@@ -170,8 +170,9 @@ class FeatureMetric(Metric):
         )
 
 
-def _count(dataset: ImageDataset, settings: EvaluationConfig) -> int:
-    return settings.count(DEFAULT_SAMPLES, len(dataset.split(settings.split)))
+def _count(subject: Subject, dataset: ImageDataset, settings: EvaluationConfig) -> int:
+    split = dataset.split(settings.split)
+    return subject.at_most(settings.count(DEFAULT_SAMPLES, len(split)))
 
 
 def _kept(subject: Subject, key: Any, make: Callable[[], Any]) -> Any:

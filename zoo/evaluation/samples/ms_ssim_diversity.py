@@ -187,11 +187,12 @@ class MsSsimDiversity(Metric):
         """As every metric's; it takes whole batches of images of at least 16 pixels."""
         super().check(subject, dataset, settings)
         available = len(dataset.split(settings.split))
-        if settings.count(BATCH_SIZE, available) < BATCH_SIZE:
+        if subject.at_most(settings.count(BATCH_SIZE, available)) < BATCH_SIZE:
             asked = f"num_samples={settings.num_samples}, " if settings.num_samples else ""
+            given = "" if subject.available is None else f", {subject.available} samples"
             raise UsageError(
-                f"too few for ms_ssim_diversity: {asked}{available} {settings.split} images; "
-                f"expected at least {BATCH_SIZE} of both"
+                f"too few for ms_ssim_diversity: {asked}{available} {settings.split} images"
+                f"{given}; expected at least {BATCH_SIZE} of both"
             )
         if min(dataset.image_shape[:2]) < LEAST_SIDE:
             raise UsageError(
@@ -204,7 +205,7 @@ class MsSsimDiversity(Metric):
     ) -> Iterator[Record]:
         """Yields the diversity of the data, then of the samples."""
         images = dataset.split(settings.split).images
-        count = settings.count(BATCHES * BATCH_SIZE, len(images))
+        count = subject.at_most(settings.count(BATCHES * BATCH_SIZE, len(images)))
         count -= count % BATCH_SIZE
         # Sorted sets would have batches that are more alike than the set.
         chosen = np.random.default_rng(settings.seed).permutation(len(images))[:count]

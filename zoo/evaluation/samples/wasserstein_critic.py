@@ -170,7 +170,7 @@ class WassersteinCritic(Metric):
         steps = settings.train_steps or DEFAULT_STEPS
         seed, count = settings.seed, settings.count(EVALUATED)
         images = {s: dataset.split(s).images[:count] for s in ("test", "train", "validation")}
-        validation = len(dataset.split("validation"))
+        validation, given = len(dataset.split("validation")), subject.available
         floor = _floor(dataset, seed, steps)
         trained = _train(
             dataset,
@@ -180,7 +180,9 @@ class WassersteinCritic(Metric):
             lambda own: samples_of(subject, steps, own),
         )
         # Later rows than those of any training.
-        fresh = subject.all("sample", seed=seed, first_row=steps * BATCH_SIZE, count=count)
+        fresh = subject.all(
+            "sample", seed=seed, first_row=steps * BATCH_SIZE, count=subject.at_most(count)
+        )
         of_model = trained.score(fresh["images"])
         of_data = {split: trained.score(some) for split, some in images.items()}
 
@@ -196,7 +198,8 @@ class WassersteinCritic(Metric):
                 f"{definition}; mean of {CRITICS} critics",
                 {"steps": steps, "batch_size": BATCH_SIZE, "critics": CRITICS},
                 warnings=short(steps, DEFAULT_STEPS)
-                + few(validation, 1000, "critics soon know so few validation images by heart"),
+                + few(validation, 1000, "critics soon know so few validation images by heart")
+                + (few(given, 1000, "critics soon know so few samples by heart") if given else ()),
             )
 
         floor_scores = (floor.score(images[split]) for split in ("validation", "test"))

@@ -1,1 +1,1 @@
-"""What is measured: a run or a SavedModel, and its encodings of the data."""
+"""What is measured: a run, a SavedModel or images from elsewhere, and its encodings of the data."""

@@ -1,6 +1,7 @@
 """What is measured: a run or a SavedModel, behind the signatures of both.
 
-A SavedModel from elsewhere with these signatures is measured just the same.
+A SavedModel from elsewhere with these signatures is measured just the same; images from elsewhere
+are, in `zoo.evaluation.subject.samples`.
 """
 
 from __future__ import annotations
@@ -38,9 +39,11 @@ class Subject:
 
     Attributes:
         batch_size: rows a call of a signature; no result depends on it.
+        available: how many samples there are; None for as many as anyone asks for.
     """
 
     batch_size = 250
+    available: int | None = None
 
     def __init__(
         self,
@@ -135,6 +138,10 @@ class Subject:
         """Raises `UsageError` where one of these signatures is missing."""
         for signature in signatures:
             require(self.functions, signature, self.name)
+
+    def at_most(self, count: int) -> int:
+        """So many samples, or as many as there are."""
+        return count if self.available is None else min(count, self.available)
 
     def gives(self, signature: str, *outputs: str) -> bool:
         """Whether a signature that it has gives these outputs, as far as it states them."""

@@ -1,0 +1,66 @@
+"""The model and the images that a program is asked to work with, as several programs take them."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from absl import flags
+
+from zoo.config import DataConfig
+from zoo.errors import UsageError
+from zoo.flags import program
+from zoo.run import Run
+
+if TYPE_CHECKING:
+    from zoo.data.images import ImageDataset
+    from zoo.evaluation.subject.subject import Subject
+
+
+def run_of(values: flags.FlagValues) -> Run | None:
+    """The run of `--run_dir`; None where that is not given."""
+    return Run.open(values.run_dir) if values.run_dir is not None else None
+
+
+def data_of(values: flags.FlagValues, run: Run | None) -> DataConfig | None:
+    """The data set that the flags name, or that of the run from another place; None where they say
+    nothing of it."""
+    chosen = program.settings(values, DataConfig, given_only=True)
+    if chosen and "dataset" not in chosen:
+        if run is None:
+            raise UsageError(f"{', '.join(chosen)}: of which data set? give --dataset")
+        chosen = {**vars(run.config.data), **chosen}
+    return DataConfig.create(**chosen) if chosen else None
+
+
+def subject_of(values: flags.FlagValues, run: Run | None) -> Subject:
+    """The run's newest checkpoint, or the SavedModel of `--saved_model`; imports TensorFlow."""
+    program.start_tensorflow()
+    from zoo.evaluation.subject.subject import Subject
+
+    if run is not None:
+        return Subject.of_run(run)
+    return Subject.of_saved_model(values.saved_model, values.trust)
+
+
+def dataset_of(data: DataConfig | None, run: Run | None, subject: Subject) -> ImageDataset:
+    """The images that the flags name, else those of the run; a folder's in the subject's size where
+    the flags say none.
+
+    Raises:
+        UsageError: they are not of the subject's shape, or cannot be loaded.
+    """
+    from zoo.data import load_dataset
+
+    if data is None:
+        dataset = run.dataset
+    else:
+        if data.dataset == "folder" and data.image_size is None:
+            data = dataclasses.replace(data, image_size=subject.image_shape[0])
+        dataset = load_dataset(data)
+    if dataset.image_shape != subject.image_shape:
+        raise UsageError(
+            f"{dataset.name} has images {dataset.image_shape}, {subject.name} makes "
+            f"{subject.image_shape}"
+        )
+    return dataset

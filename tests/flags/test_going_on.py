@@ -1,0 +1,58 @@
+"""Going on with a run without saying again what it is."""
+
+import shutil
+
+import pytest
+
+import zoo
+from tests.flags.in_process import call, contents
+from zoo.config import RunConfig
+from zoo.errors import UsageError
+from zoo.run import Run, config_for
+
+
+def test_more_steps_of_the_same_run(trained, tmp_path, capsys):
+    run = shutil.copytree(trained / "run", tmp_path / "run")
+    before = Run.open(run).config.flat()
+    assert call("train", f"--run_dir={run}", "--steps=3") == 0, capsys.readouterr().err
+    assert "to step 3: " in capsys.readouterr().out
+    assert Run.open(run).config.flat() == before | {"steps": 3}
+    assert [line["step"] for line in Run.open(run).history()] == [1, 2, 3]
+    assert call("train", f"--run_dir={run}") == 0
+    assert "is finished: 3 steps" in capsys.readouterr().out
+
+    again = zoo.train(run, steps=4)
+    assert again.config.flat() == before | {"steps": 4} and int(again.model.step.numpy()) == 4
+    with pytest.raises(UsageError, match="holds another run: seed: 0 -> 1$"):
+        zoo.train(run, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--latent_size=4"], "holds another run: latent_size: 3 -> 4\n"),
+        (["--learning_rate=1e-5", "--steps=9"], "holds another run: learning_rate: {"),
+        (["--model=aae"], "holds another run: model: 'vae' -> 'aae'; "),
+        (["--latent_size=0"], "latent_size=0 is not accepted"),
+        (["--model=classifier", "--strategy=one_device"], "'vae' -> 'classifier'"),
+    ],
+)
+def test_what_would_make_another_run_is_refused(trained, capsys, arguments, message):
+    before = contents(trained / "run")
+    assert call("train", f"--run_dir={trained / 'run'}", *arguments) == 2
+    assert message in capsys.readouterr().err
+    assert contents(trained / "run") == before
+
+
+def test_a_folder_without_a_run_has_the_defaults(tmp_path):
+    assert config_for(tmp_path / "new", {"steps": 5}) == RunConfig.create(steps=5)
+
+
+def test_how_devices_share_the_work_goes_with_the_strategy(tmp_path):
+    config = RunConfig.create(strategy="mirrored", cpu_devices=2, latent_size=7, steps=10)
+    run = Run.create_or_resume(tmp_path / "run", config, "0" * 16, (28, 28, 3)).path
+    assert config_for(run, {}) == config
+    assert config_for(run, {"cpu_devices": 4}).training.strategy == "mirrored"
+    other = config_for(run, {"strategy": "one_device"})
+    assert other.training.cpu_devices is None and other.model.latent_size == 7
+    assert not config.differences(other)

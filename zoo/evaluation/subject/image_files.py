@@ -1,0 +1,41 @@
+"""Image files in the shape that a subject takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from zoo.data import decoding
+from zoo.errors import UsageError
+
+
+def read_images(files: Sequence[Path], image_shape: tuple[int, int, int]) -> np.ndarray:
+    """uint8 `[N, H, W, C]`: of each file the largest central part of that aspect, resized; a square
+    as the data set `folder` has it.
+
+    Raises:
+        UsageError: a file is missing or cannot be decoded, or C is neither 1 nor 3.
+    """
+    if image_shape[2] not in (1, 3):
+        raise UsageError(
+            f"image files are grey or RGB; images of the shape {list(image_shape)} cannot be read "
+            "from them"
+        )
+    return np.stack([_read(file, *image_shape) for file in files])
+
+
+def _read(file: Path, height: int, width: int, channels: int) -> np.ndarray:
+    if not file.is_file():
+        raise UsageError(f"{file} is no file: expected an image")
+    try:
+        image = decoding.open_rgb(str(file), str(file))
+    except decoding.BrokenImage as error:
+        raise UsageError(str(error).removesuffix(f": {decoding.SKIP_REMEDY}")) from None
+    if height == width:
+        pixels = decoding.crop_and_resize(image, min(image.size), height)
+    else:
+        pixels = np.asarray(ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR))
+    return pixels if channels == 3 else np.asarray(Image.fromarray(pixels).convert("L"))[..., None]

@@ -68,12 +68,13 @@ def define_settings(
             kind = field.type.removesuffix(" | None")
             if field.metadata["path"]:
                 paths.define_path(field.name, field.default, text, flag_values=values)
-            elif choices:
+            elif choices and not any(choice.endswith(":NAME") for choice in choices):
                 flags.DEFINE_enum(field.name, field.default, choices, text, flag_values=values)
             elif kind in _ABSL:
                 _ABSL[kind](field.name, field.default, text, flag_values=values)
             else:
                 default = None if kind == "dict" else field.default
+                text += f" One of {', '.join(choices)}." if choices else ""
                 flags.DEFINE_string(field.name, default, text, flag_values=values)
 
 

@@ -73,19 +73,40 @@ NETWORKS = {
 
 
 class Source(NamedTuple):
-    """Images: what loads them, and their shape (H, W, C); None where that is a setting."""
+    """Images, from one place or one kind of place.
+
+    Attributes:
+        loader: what loads them.
+        image_shape: `(H, W, C)`; None where a setting or the images themselves decide.
+        data_dir: "needed", "optional" or "unused".
+        settings: the other fields of `zoo.config.DataConfig` that apply.
+    """
 
     loader: str
     image_shape: tuple[int, int, int] | None
+    data_dir: str = "optional"
+    settings: tuple[str, ...] = ()
 
 
+# A name that ends with `:NAME` stands for any that has another word there.
 DATASETS = {
-    "color_mnist_mini": Source("zoo.data.color_mnist.load_mini", (28, 28, 3)),
+    "color_mnist_mini": Source(
+        "zoo.data.color_mnist.load_mini", (28, 28, 3), "unused", ("copies",)
+    ),
     "color_mnist": Source("zoo.data.color_mnist.load", (28, 28, 3)),
     "cifar10": Source("zoo.data.cifar10.load", (32, 32, 3)),
-    "celeb_a": Source("zoo.data.celeb_a.load", (64, 64, 3)),
-    "folder": Source("zoo.data.folder.load", None),
+    "celeb_a": Source("zoo.data.celeb_a.load", (64, 64, 3), "optional", ("skip_broken",)),
+    "blue_marble": Source("zoo.data.blue_marble.load", (32, 32, 3), "unused"),
+    "folder": Source(
+        "zoo.data.folder.load", None, "needed", ("image_size", "channels", "skip_broken")
+    ),
 }
+
+
+def source_of(dataset: str) -> Source:
+    """The entry of `DATASETS` for a name that the configuration has accepted."""
+    kind, colon, _ = dataset.partition(":")
+    return DATASETS[f"{kind}:NAME" if colon else dataset]
 
 
 def look_up(kind: str, name: str, entries: Mapping[str, str]) -> Any:

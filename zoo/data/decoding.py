@@ -29,11 +29,16 @@ SKIP_REMEDY = "replace or remove it, or leave such files out with --skip_broken"
 
 
 class BrokenImage(UsageError):
-    """An image file that is of no use; `reason` is how a line calls several of them."""
+    """An image file that is of no use.
 
-    def __init__(self, message: str, reason: str = "images that cannot be decoded"):
-        super().__init__(message)
-        self.reason = reason
+    Attributes:
+        what: is wrong with it.
+        reason: how a line calls several of them.
+    """
+
+    def __init__(self, what: str, reason: str = "images that cannot be decoded"):
+        super().__init__(f"{what}: {SKIP_REMEDY}")
+        self.what, self.reason = what, reason
 
 
 def open_rgb(source: str | BinaryIO, label: str) -> Image.Image:
@@ -61,7 +66,7 @@ def open_rgb(source: str | BinaryIO, label: str) -> Image.Image:
         reason = "not an image that Pillow knows"
     except Exception as error:  # Pillow's plugins answer damage with many kinds of exception.
         reason = " ".join(str(error).split()) or type(error).__name__
-    raise BrokenImage(f"{label} cannot be decoded ({reason}): {SKIP_REMEDY}")
+    raise BrokenImage(f"{label} cannot be decoded ({reason})")
 
 
 def _rawmode(image: Image.Image) -> str:

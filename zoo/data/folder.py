@@ -43,7 +43,7 @@ def load(config: DataConfig) -> ImageDataset:
         if min(image.size) < SMALLEST_SIDE:
             raise decoding.BrokenImage(
                 f"{folder / name} has {image.width}x{image.height} pixels, expected at least "
-                f"{SMALLEST_SIDE} a side: {decoding.SKIP_REMEDY}",
+                f"{SMALLEST_SIDE} a side",
                 reason=f"images below {SMALLEST_SIDE} pixels a side",
             )
         return decoding.crop_and_resize(image, min(image.size), size)

@@ -104,17 +104,36 @@ def create_model(
     )
 
 
-def train(run_dir: str | Path, **settings: Any) -> Run:
+def train(run_dir: str | Path, *, images: Any = None, labels: Any = None, **settings: Any) -> Run:
     """Trains a run, or goes on with it, and returns it.
 
     Args:
         run_dir: its folder.
+        images: what to train on in the place of `dataset`: an array or a `tf.data.Dataset` of uint8
+            or of floats in [0, 1], an `ImageDataset`, or the path of an array or of a folder. All
+            but what a path names is written into the run folder, where the run finds it again.
+        labels: classes `[N]` of an array.
         **settings: of `zoo.config.RunConfig`, flat: `model="vae", steps=1000`.
 
     Raises:
-        UsageError: see `zoo.training.loop.train`.
+        UsageError: see `zoo.training.loop.train` and `zoo.data.given.dataset_of`.
     """
-    from zoo.config import RunConfig
+    from zoo.config import DataConfig, RunConfig
+    from zoo.data import given
+    from zoo.errors import UsageError
     from zoo.training.loop import train as train_run
 
-    return train_run(RunConfig.create(**settings), run_dir).run
+    if images is None:
+        if labels is not None:
+            raise UsageError("labels are of images, and none were given")
+        return train_run(RunConfig.create(**settings), run_dir).run
+    if isinstance(images, (str, os.PathLike)):
+        if labels is not None:
+            raise UsageError("labels are of an array: expected them beside, or in, the files")
+        settings = {**vars(given.config_of(images)), **settings}
+        return train_run(RunConfig.create(**settings), run_dir).run
+    for name in DataConfig.__dataclass_fields__:
+        if name in settings:
+            raise UsageError(f"{name}={settings[name]!r} does not apply to images that are given")
+    config = RunConfig.create(**settings)
+    return train_run(config, run_dir, given.dataset_of(images, labels)).run

@@ -100,6 +100,7 @@ DATASETS = {
     "folder": Source(
         "zoo.data.folder.load", None, "needed", ("image_size", "channels", "skip_broken")
     ),
+    "array": Source("zoo.data.array_files.load", None, "needed"),
 }
 
 

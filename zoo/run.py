@@ -7,11 +7,13 @@ run_dir/config.json       all that is needed to rebuild the model and the data
         encodings.npz     posterior parameters for one checkpoint, reused by the estimators
         evaluation.json   every metric with its definition; evaluation/ has the pictures
         report.html       one self-contained page
+        data/             the images, where the program that trained had them at hand
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import functools
 import json
@@ -21,7 +23,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from zoo.config import RunConfig
+from zoo.config import DataConfig, RunConfig
 from zoo.errors import UsageError
 from zoo.files import (
     ROOM,
@@ -39,7 +41,8 @@ from zoo.formats import FORMAT_VERSION, current_config
 from zoo.partial import remove_partial
 from zoo.records import read_evaluation
 
-_FOLDERS = ("", "checkpoints", "images", "evaluation")  # where files of a run are written
+_DATA = "data"
+_FOLDERS = ("", "checkpoints", "images", "evaluation", _DATA)  # where files of a run are written
 _PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "tensorflow-datasets", "numpy")
 
 
@@ -80,7 +83,7 @@ class Run:
             raise UsageError(f"{path} is not a run folder: it has no config.json")
         content = read_json(file)
         try:
-            content = current_config(content, file)
+            content = _with_whole_paths(current_config(content, file), path)
             config = RunConfig.from_json(content)
             fingerprint, shape = content["data_fingerprint"], content["image_shape"]
         except (KeyError, TypeError, AttributeError) as error:
@@ -150,7 +153,7 @@ class Run:
             self.path / "config.json",
             {
                 "format_version": FORMAT_VERSION,
-                **self.config.to_json(),
+                **_with_own_paths(self.config.to_json(), self.path),
                 "image_shape": list(self.image_shape),
                 "data_fingerprint": self.data_fingerprint,
                 "versions": versions(),
@@ -204,6 +207,19 @@ class Run:
                 f"expected {self.data_fingerprint}"
             )
         return dataset
+
+    @staticmethod
+    def with_own_data(config: RunConfig, run_dir: str | Path) -> RunConfig:
+        """`config` of a run whose images `keep_data` will write into its folder."""
+        place = usable_path(run_dir, "run_dir") / _DATA
+        data = DataConfig(dataset="array", data_dir=str(place.absolute()))
+        return dataclasses.replace(config, data=data)
+
+    def keep_data(self, dataset: Any) -> None:
+        """Writes the images of an `ImageDataset` into the folder, unless they are there."""
+        from zoo.data import given
+
+        given.write(dataset, self.path / _DATA)
 
     # ---- Metrics -------------------------------------------------------------------------------
 
@@ -272,6 +288,23 @@ def folder_lock(folder: Path) -> Iterator[None]:
         except OSError:
             raise UsageError(f"{folder} is in use by another process") from None
         yield
+
+
+def _with_own_paths(sections: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Names what lies in the run folder from there, so that the whole may be moved."""
+    data = dict(sections["data"])
+    own = os.path.realpath(folder / _DATA)
+    if data["data_dir"] == own:
+        data["data_dir"] = _DATA
+    return {**sections, "data": data}
+
+
+def _with_whole_paths(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The inverse: other paths are whole."""
+    data = dict(content["data"])
+    if data.get("data_dir") == _DATA and data.get("dataset") == "array":
+        data["data_dir"] = os.path.realpath(folder / _DATA)
+    return {**content, "data": data}
 
 
 def _is_metrics(line: Any) -> bool:

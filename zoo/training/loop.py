@@ -40,13 +40,20 @@ class TrainingResult:
     chief: bool
 
 
-def train(config: RunConfig, run_dir: str | Path) -> TrainingResult:
+def train(
+    config: RunConfig, run_dir: str | Path, images: ImageDataset | None = None
+) -> TrainingResult:
     """Trains the run `config` in `run_dir`, going on from its newest checkpoint if it has one.
 
     The result depends on the configuration alone: a run that was killed and started again ends with
     the same weights as one that was not.
 
     Every worker of a run of several calls it alike; the chief alone reads and writes the folder.
+
+    Args:
+        config: what the run is to be.
+        run_dir: its folder.
+        images: what a program has at hand in the place of `config.data`; the run folder gets them.
 
     Raises:
         UsageError: the configuration, the data or the folder is unusable, or a loss was not finite.
@@ -61,7 +68,10 @@ def train(config: RunConfig, run_dir: str | Path) -> TrainingResult:
         with workers.all_or_none():
             if workers.chief:
                 Run.check_folder(run_dir)  # before images are decoded
-            dataset = load_dataset(config.data)
+            if images is None:
+                dataset = load_dataset(config.data)
+            else:
+                dataset, config = images, Run.with_own_data(config, run_dir)
             config = resolve(config, dataset)
         training = config.training
         workers.agree({**config.flat(), "data_dir": None, "data": dataset.fingerprint})
@@ -71,6 +81,8 @@ def train(config: RunConfig, run_dir: str | Path) -> TrainingResult:
                 stack.enter_context(folder_lock(Run.check_folder(run.path)))
                 about = dataset.fingerprint, dataset.image_shape, dataset.is_of
                 Run.create_or_resume(run.path, config, *about)
+                if images is not None:
+                    run.keep_data(images)
         with strategy.scope():
             model = build_model(
                 config.model, dataset.image_shape, training.seed, training.dtype_policy

@@ -100,6 +100,8 @@ DATASETS = {
     "folder": Source(
         "zoo.data.folder.load", None, "needed", ("image_size", "channels", "skip_broken")
     ),
+    "fashion_mnist": Source("zoo.data.idx.load_fashion_mnist", (28, 28, 1)),
+    "idx": Source("zoo.data.idx.load", None, "needed"),
     "array": Source("zoo.data.array_files.load", None, "needed"),
 }
 

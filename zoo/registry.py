@@ -103,6 +103,7 @@ DATASETS = {
     "fashion_mnist": Source("zoo.data.idx.load_fashion_mnist", (28, 28, 1)),
     "idx": Source("zoo.data.idx.load", None, "needed"),
     "array": Source("zoo.data.array_files.load", None, "needed"),
+    "tfds:NAME": Source("zoo.data.tfds_any.load", None, "optional", ("image_size", "channels")),
 }
 
 

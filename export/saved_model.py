@@ -16,6 +16,7 @@ from zoo.export.versions import new_version
 from zoo.export.warmup import write_warmup
 from zoo.files import atomic_folder, write_json
 from zoo.formats import FORMAT_VERSION
+from zoo.registry import source_of
 from zoo.run import Run, versions
 from zoo.saved_model.contract import PORTABLE, require
 from zoo.saved_model.manifest import write_manifest
@@ -28,18 +29,21 @@ def model_card(
 ) -> dict[str, Any]:
     """What a user of the SavedModel should know, as JSON."""
     bundle = {"folder": FOLDER, "formats": list(formats), "functions": _describe_all(portable)}
+    about = source_of(run.config.data.dataset).about
     return {
         "format_version": FORMAT_VERSION,
         "model": run.config.model.model,
         "bound_status": run.model.bound_status,
         "likelihood": run.model.config.likelihood,
         "image_shape": list(run.image_shape),
+        **({} if run.class_names is None else {"class_names": list(run.class_names)}),
         "latent_size": run.model.latent_size,
         "step": step,
         "signatures": _describe_all(signatures),
         **({"portable": bundle} if portable else {}),
         "units": {"images": "[0, 1]", "elbo, log_likelihood, kl": "nats per example"},
         "config": run.config.to_json(),
+        **({"data_source": about} if about else {}),
         "data_fingerprint": run.data_fingerprint,
         "evaluation": run.evaluation()["records"],
         "versions": versions(),

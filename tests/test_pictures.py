@@ -1,7 +1,9 @@
+import matplotlib.figure
 import numpy as np
 import pytest
 from PIL import Image
 
+from zoo.figures import show_pixels
 from zoo.pictures import grid, save_png, side_by_side
 
 
@@ -46,7 +48,7 @@ def test_side_by_side_puts_each_row_above_its_reconstructions():
     np.testing.assert_array_equal(several[::4, 0, 0], [0, 153, 51, 204, 102, 255])
 
 
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_png_round_trip(tmp_path, rng, channels):
     pixels = rng.integers(0, 256, (5, 7, channels), dtype=np.uint8)
     save_png(tmp_path / "new" / "a.png", pixels)
@@ -60,3 +62,19 @@ def test_png_scale_repeats_pixels(tmp_path, rng):
     save_png(tmp_path / "a.png", pixels, scale=4)
     with Image.open(tmp_path / "a.png") as image:
         np.testing.assert_array_equal(np.asarray(image), np.kron(pixels, np.ones((4, 4, 1))))
+
+
+@pytest.mark.parametrize(
+    ("pixel", "shown"),
+    [
+        ([9], (9, 9, 9, 255)),
+        ([9, 4], (9, 9, 9, 4)),
+        ([9, 8, 7], (9, 8, 7, 255)),
+        ([9, 8, 7, 6], (9, 8, 7, 6)),
+    ],
+)
+def test_pixels_of_any_channels_are_shown(pixel, shown):
+    axis = matplotlib.figure.Figure().subplots()
+    show_pixels(axis, np.full((3, 5, len(pixel)), pixel, np.uint8), "title")
+    array = axis.images[0].get_array()
+    np.testing.assert_array_equal(array, np.broadcast_to(np.uint8(shown), (3, 5, 4)))

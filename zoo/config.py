@@ -21,7 +21,7 @@ from zoo.registry import (
     MODELS,
     NETWORKS,
     POSTERIORS,
-    SIDES,
+    source_of,
 )
 from zoo.settings import LARGEST_FLOAT, Checked, setting
 
@@ -37,14 +37,19 @@ class DataConfig(Checked):
     dataset: str = setting("color_mnist_mini", "Data set.", choices=tuple(DATASETS))
     data_dir: str | None = setting(
         None,
-        "Where the data lie: the folder of images (folder), the folder or zip of aligned images "
-        "(celeb_a), otherwise the TensorFlow Datasets directory.",
+        "Where the data lie: a folder of images (folder, fluent_emoji), of aligned images or their "
+        "zip (celeb_a), a .npy or .npz file or a folder of .npy files (array), a folder of idx "
+        "files (idx, fashion_mnist), otherwise the TensorFlow Datasets directory.",
         path=True,
     )
     image_size: int | None = setting(
+        None, "Side of the images in pixels, 64 by default.", at_least=16, at_most=256
+    )
+    channels: int | None = setting(
         None,
-        f"Side of the images in pixels, for --dataset=folder: {', '.join(map(str, SIDES))}.",
-        at_least=1,
+        "Channels of the images: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA.",
+        above=0,
+        at_most=4,
     )
     skip_broken: bool = setting(
         False, "Leave out and count the images of a folder that cannot be decoded."
@@ -58,17 +63,25 @@ class DataConfig(Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.dataset != "color_mnist_mini" and self.copies != 1:
+        source = source_of(self.dataset)
+        if source.data_dir == "needed" and self.data_dir is None:
             raise UsageError(
-                f"copies={self.copies} applies to dataset=color_mnist_mini only: {self.dataset} "
-                "has one image of each"
+                f"dataset={self.dataset} needs data_dir, the place of its images; none was given"
             )
-        if self.dataset == "folder" and self.data_dir is None:
-            raise UsageError("dataset=folder needs data_dir, the folder of images; none was given")
-        if self.dataset != "folder" and self.image_size is not None:
+        if source.data_dir == "unused" and self.data_dir is not None:
             raise UsageError(
-                f"image_size={self.image_size} applies to dataset=folder only: "
-                f"{self.dataset} has a size of its own"
+                f"data_dir={self.data_dir} does not apply to {self.dataset}, whose images come "
+                "with a package: leave it out, or choose another data set (--dataset=folder for "
+                "images)"
+            )
+        for field in dataclasses.fields(self):
+            name, value = field.name, getattr(self, field.name)
+            if name in ("dataset", "data_dir", *source.settings) or value == field.default:
+                continue
+            owners = [owner for owner, other in DATASETS.items() if name in other.settings]
+            raise UsageError(
+                f"{name}={value} applies to dataset={' or '.join(owners)} only, not to "
+                f"{self.dataset}"
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,22 +60,48 @@ def load_model(filepath: str | Path, **arguments: Any) -> Any:
         raise UsageError(f"{file} cannot be loaded: {reason(error)}") from error
 
 
-def train(run_dir: str | Path, *, callbacks: Sequence[Any] = (), **settings: Any) -> Run:
+def train(
+    run_dir: str | Path,
+    *,
+    images: Any = None,
+    labels: Any = None,
+    callbacks: Sequence[Any] = (),
+    **settings: Any,
+) -> Run:
     """Trains a run, or goes on with it, and returns it.
 
     Args:
         run_dir: its folder.
+        images: what to train on in the place of `dataset`: an array or a `tf.data.Dataset` of uint8
+            or of floats in [0, 1], an `ImageDataset`, or the path of an array or of a folder. All
+            but what a path names is written into the run folder, where the run finds it again.
+        labels: classes `[N]` of an array.
         callbacks: Keras callbacks, called at every step; see `zoo.training.loop.train`.
         **settings: of `zoo.config.RunConfig`, flat: `model="vae", steps=1000`. Those that are not
             given are as the run has them where there is one, so that `steps=2000` alone goes on.
 
     Raises:
-        UsageError: see `zoo.training.loop.train`.
+        UsageError: see `zoo.training.loop.train` and `zoo.data.given.dataset_of`.
     """
+    from zoo.config import DataConfig, RunConfig
+    from zoo.data import given
+    from zoo.errors import UsageError
     from zoo.run import config_for
     from zoo.training.loop import train as train_run
 
-    return train_run(config_for(run_dir, settings), run_dir, callbacks).run
+    if images is None or isinstance(images, (str, os.PathLike)):
+        if labels is not None and images is None:
+            raise UsageError("labels are of images, and none were given")
+        if labels is not None:
+            raise UsageError("labels are of an array: expected them beside, or in, the files")
+        if images is not None:
+            settings = {**vars(given.config_of(images)), **settings}
+        return train_run(config_for(run_dir, settings), run_dir, callbacks).run
+    for name in DataConfig.__dataclass_fields__:
+        if name in settings:
+            raise UsageError(f"{name}={settings[name]!r} does not apply to images that are given")
+    dataset = given.dataset_of(images, labels)
+    return train_run(RunConfig.create(**settings), run_dir, callbacks, dataset).run
 
 
 def load_dataset(dataset: str, **settings: Any) -> ImageDataset:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from zoo.pictures import to_image
+
 BINS = 40  # chosen
 
 
@@ -71,8 +73,7 @@ def curves(axis: Any, lines: Mapping[str, tuple[Sequence[float], Sequence[float]
 
 def show_pixels(axis: Any, pixels: np.ndarray, title: str) -> None:
     """uint8 pixels `[H, W, C]` with a title and without ticks."""
-    gray = pixels.shape[-1] == 1
-    axis.imshow(pixels[..., 0] if gray else pixels, cmap="gray", vmin=0, vmax=255)
+    axis.imshow(to_image(pixels).convert("RGBA"))
     axis.set_title(title, fontsize=10)
     axis.set_axis_off()
 

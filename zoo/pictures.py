@@ -34,9 +34,14 @@ def grid(images: np.ndarray, columns: int | None = None, gap: int = 2) -> np.nda
     return canvas
 
 
+def to_image(pixels: np.ndarray) -> Image.Image:
+    """uint8 `[H, W, C]` as an image: grey, grey and alpha, RGB or RGBA, by C from 1 to 4."""
+    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+
+
 def save_png(path: Path, pixels: np.ndarray, scale: int = 1) -> None:
-    """Writes uint8 `[H, W, C]` with C of 1 or 3, each pixel as `scale` x `scale`, atomically."""
-    image = _image(pixels)
+    """Writes uint8 `[H, W, C]` with C from 1 to 4, each pixel as `scale` x `scale`, atomically."""
+    image = to_image(pixels)
     if scale > 1:
         image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
     with atomic_file(path) as temporary:

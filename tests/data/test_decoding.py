@@ -30,7 +30,7 @@ SHAPE = (6, 5)
 
 
 def decoded(content):
-    return np.asarray(decoding.open_rgb(io.BytesIO(content), "label"))
+    return np.asarray(decoding.open_image(io.BytesIO(content), "label"))
 
 
 def refused(content):

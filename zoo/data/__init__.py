@@ -6,7 +6,7 @@ imports TensorFlow before a set that needs it is loaded.
 
 from zoo.config import DataConfig
 from zoo.data.images import ImageDataset, Split
-from zoo.registry import DATASETS, follow
+from zoo.registry import follow, source_of
 
 __all__ = ["ImageDataset", "Split", "load_dataset"]
 
@@ -17,4 +17,4 @@ def load_dataset(config: DataConfig) -> ImageDataset:
     Raises:
         UsageError: the data are missing, damaged or too few; one line names the remedy.
     """
-    return follow(DATASETS[config.dataset].loader)(config)
+    return follow(source_of(config.dataset).loader)(config)

@@ -144,9 +144,7 @@ def _open_zip(path: Path, stack: ExitStack) -> tuple[list[str], Callable[[str], 
         try:
             file = archive.open(name)
         except Exception as error:  # A damaged directory fails in as many ways as a damaged image.
-            raise decoding.BrokenImage(
-                f"{name} in {path} cannot be read ({error}): {decoding.SKIP_REMEDY}"
-            ) from error
+            raise decoding.BrokenImage(f"{name} in {path} cannot be read ({error})") from error
         with file:
             return _read(file, f"{name} in {path}")
 
@@ -154,11 +152,10 @@ def _open_zip(path: Path, stack: ExitStack) -> tuple[list[str], Callable[[str], 
 
 
 def _read(file: str | IO[bytes], label: str) -> np.ndarray:
-    image = decoding.open_rgb(file, label)
+    image = decoding.open_image(file, label)
     if image.size != ALIGNED_SIZE:
         raise decoding.BrokenImage(
-            f"{label} has {image.width}x{image.height} pixels, expected the aligned 178x218: "
-            f"{decoding.SKIP_REMEDY}",
+            f"{label} has {image.width}x{image.height} pixels, expected the aligned 178x218",
             reason="images of another size than 178x218",
         )
     return decoding.crop_and_resize(image, CROP, SIZE)

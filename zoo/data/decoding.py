@@ -16,10 +16,13 @@ from tqdm import tqdm
 from zoo.data.cache import Append
 from zoo.data.listing import tally
 from zoo.errors import UsageError
+from zoo.pictures import to_image
 
 DECODER_VERSION = 2  # part of every cache key: raise it when decoded pixels change
 BATCH = 256  # files in flight; chosen
 QUIET_BELOW = 2000  # files that decode in a few seconds need no progress bar; chosen
+
+_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}  # by channels
 
 # How Pillow widens fewer bits of grey, but not the level that a PNG calls transparent.
 _SPREAD = {"L;2": 85, "L;4": 17}
@@ -29,21 +32,28 @@ SKIP_REMEDY = "replace or remove it, or leave such files out with --skip_broken"
 
 
 class BrokenImage(UsageError):
-    """An image file that is of no use; `reason` is how a line calls several of them."""
+    """An image file that is of no use.
 
-    def __init__(self, message: str, reason: str = "images that cannot be decoded"):
-        super().__init__(message)
-        self.reason = reason
+    Attributes:
+        what: is wrong with it.
+        reason: how a line calls several of them.
+    """
+
+    def __init__(self, what: str, reason: str = "images that cannot be decoded"):
+        super().__init__(f"{what}: {SKIP_REMEDY}")
+        self.what, self.reason = what, reason
 
 
-def open_rgb(source: str | IO[bytes], label: str) -> Image.Image:
-    """The first frame of an image file, upright, in 8-bit RGB, on white where it is transparent.
+def open_image(source: str | IO[bytes], label: str, channels: int = 3) -> Image.Image:
+    """The first frame of an image file, upright, in 8 bits a channel.
 
-    Sixteen bits keep their higher eight. Colours are taken as sRGB, inks and L*a*b* brought there.
+    Sixteen bits keep their higher eight. Colours are taken as sRGB, inks and L*a*b* brought there;
+    grey is their luma (ITU-R 601). Without alpha, what is transparent lies on white.
 
     Args:
         source: a path or an open file.
         label: how error messages name the file.
+        channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA.
 
     Raises:
         BrokenImage: it is no regular file, cannot be decoded to the end, or has pixels without a
@@ -56,12 +66,17 @@ def open_rgb(source: str | IO[bytes], label: str) -> Image.Image:
             rawmode = _rawmode(image)
             _forget_unused_exif(image)
             image.load()
-            return _upright(_to_rgb(image, rawmode), image)
+            return _upright(_to_mode(image, rawmode, _MODES[channels]), image)
     except UnidentifiedImageError:
         reason = "not an image that Pillow knows"
     except Exception as error:  # Pillow's plugins answer damage with many kinds of exception.
         reason = " ".join(str(error).split()) or type(error).__name__
-    raise BrokenImage(f"{label} cannot be decoded ({reason}): {SKIP_REMEDY}")
+    raise BrokenImage(f"{label} cannot be decoded ({reason})")
+
+
+def from_array(pixels: np.ndarray, channels: int) -> Image.Image:
+    """An image of uint8 `[H, W, C]` as `open_image` gives one of a file."""
+    return _to_mode(to_image(pixels), "", _MODES[channels])
 
 
 def _rawmode(image: ImageFile.ImageFile) -> str:
@@ -71,7 +86,7 @@ def _rawmode(image: ImageFile.ImageFile) -> str:
     return first if isinstance(first, str) else ""
 
 
-def _to_rgb(image: Image.Image, rawmode: str) -> Image.Image:
+def _to_mode(image: Image.Image, rawmode: str, mode: str) -> Image.Image:
     key = image.info.get("transparency")  # a level, a colour or an index; or the alpha of each
     if image.mode.startswith(("I", "F")):
         image = _grey_of_many_bits(image, rawmode, key)
@@ -83,8 +98,9 @@ def _to_rgb(image: Image.Image, rawmode: str) -> Image.Image:
         image = image.convert(image.mode.replace("a", "A"))
     if "A" in image.getbands() or "transparency" in image.info:
         image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
+        if not mode.endswith("A"):
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB").convert(mode) if image.mode != "RGBA" else image.convert(mode)
 
 
 def _grey_of_many_bits(image: Image.Image, rawmode: str, key: int | None) -> Image.Image:
@@ -124,13 +140,14 @@ def _upright(pixels: Image.Image, image: Image.Image) -> Image.Image:
 
 
 def crop_and_resize(image: Image.Image, crop: int, size: int) -> np.ndarray:
-    """The central `crop` x `crop` square, resized to uint8 `[size, size, 3]`.
+    """The central `crop` x `crop` square, resized to uint8 `[size, size, C]`.
 
     Pillow's BILINEAR filter widens with the factor of a reduction, so the result is antialiased.
     """
     left, top = (image.width - crop) // 2, (image.height - crop) // 2
     square = image.crop((left, top, left + crop, top + crop))
-    return np.asarray(square.resize((size, size), Image.Resampling.BILINEAR))
+    resized = square.resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(resized).reshape(size, size, -1)
 
 
 def decode_all(
@@ -139,14 +156,16 @@ def decode_all(
     append: Append,
     *,
     skip_broken: bool,
+    labels: np.ndarray | None = None,
 ) -> dict[str, str]:
     """Decodes files in order on all cores (Pillow releases the GIL) and appends them in batches.
 
     Args:
         names: the files, as `read` takes them.
         read: file to uint8 `[H, W, C]`; raises `BrokenImage` for a broken one.
-        append: receives uint8 `[n, H, W, C]` and None for labels.
+        append: receives uint8 `[n, H, W, C]` and the labels, or None.
         skip_broken: leave broken files out.
+        labels: int64, one for each of the names.
 
     Returns:
         The names that were left out, each with its reason.
@@ -169,16 +188,18 @@ def decode_all(
         # What Pillow has to say of metadata: it is not used.
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
         for start in range(0, len(names), BATCH):
-            batch, images = names[start : start + BATCH], []
-            for name, result in zip(batch, pool.map(attempt, batch), strict=True):
+            batch, images, rows = names[start : start + BATCH], [], []
+            results = zip(batch, pool.map(attempt, batch), strict=True)
+            for row, (name, result) in enumerate(results, start):
                 if not isinstance(result, BrokenImage):
                     images.append(result)
+                    rows.append(row)
                 elif skip_broken:
                     skipped[name] = result.reason
                 else:
                     raise result
             if images:
-                append(np.stack(images), None)
+                append(np.stack(images), None if labels is None else labels[rows])
             progress.update(len(batch))
     if len(skipped) == len(names):
         raise UsageError(f"none of the {len(names)} images can be decoded: {attempt(names[0])}")

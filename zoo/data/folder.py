@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from zoo.config import DataConfig
+from zoo.config import SPLITS, DataConfig
 from zoo.data import decoding
 from zoo.data.cache import Append, file_state, load_or_decode
 from zoo.data.images import ImageDataset, consecutive
 from zoo.data.listing import account, list_images
+from zoo.data.splits import NAMES, check_enough, chosen, fill
 from zoo.errors import UsageError
-from zoo.registry import SIDES
 
 DEFAULT_SIZE = 64  # chosen
+DEFAULT_CHANNELS = 3
 HELD_OUT = 10  # one in ten images for validation, one in ten for test; chosen
 SMALLEST_SIDE = 8  # pixels; chosen: below it an image is an icon's placeholder or a mistake
 
@@ -25,38 +29,43 @@ def load(config: DataConfig) -> ImageDataset:
 
     Every type of file that Pillow decodes is an image, and links are followed. A line of the log
     says how many files were found, used and left out, and why. Images smaller than the wanted size
-    are enlarged. The files are ordered by a hash of their relative paths; the first tenth is for
-    test, the second for validation, the rest for training.
+    are enlarged; those without `config.channels` are converted.
+
+    Sub-folders that are called as splits (`train`, `val`, `test`, ...) are the splits, and a split
+    that is missing is taken from `train` (`zoo.data.splits`). Without them the files are ordered by
+    a hash of their relative paths; the first tenth is for test, the second for validation, the rest
+    for training. Where all images lie in several sub-folders, of the whole or of each split, these
+    are the classes, in the order of their names.
 
     Raises:
-        UsageError: no such folder, an unreadable file, too few images, a size without networks.
+        UsageError: no such folder, an unreadable file, or too few images.
     """
     size = DEFAULT_SIZE if config.image_size is None else config.image_size
-    if size not in SIDES:
-        raise UsageError(
-            f"image_size={size} is not accepted: expected one of {', '.join(map(str, SIDES))}"
-        )
-    assert config.data_dir is not None  # `DataConfig` refuses a folder without
-    folder = Path(config.data_dir)
+    channels = DEFAULT_CHANNELS if config.channels is None else config.channels
+    folder = Path(str(config.data_dir))
     listing = list_images(folder)
-    names = listing.names
+    layout = Layout.of(listing.names)
+    names, labels = layout.names, layout.labels
     _check_enough(len(names), folder)
 
     def read(name: str) -> np.ndarray:
-        image = decoding.open_rgb(str(folder / name), str(folder / name))
+        image = decoding.open_image(str(folder / name), str(folder / name), channels)
         if min(image.size) < SMALLEST_SIDE:
             raise decoding.BrokenImage(
                 f"{folder / name} has {image.width}x{image.height} pixels, expected at least "
-                f"{SMALLEST_SIDE} a side: {decoding.SKIP_REMEDY}",
+                f"{SMALLEST_SIDE} a side",
                 reason=f"images below {SMALLEST_SIDE} pixels a side",
             )
         return decoding.crop_and_resize(image, min(image.size), size)
 
     def decode(append: Append) -> dict:
-        skipped = decoding.decode_all(names, read, append, skip_broken=config.skip_broken)
+        skipped = decoding.decode_all(
+            names, read, append, skip_broken=config.skip_broken, labels=labels
+        )
         _check_enough(len(names) - len(skipped), folder)
         used = [_readable(name) for name in names if name not in skipped]
-        return {**decoding.skip_notes(skipped), "names": used}
+        counts = layout.counts(skipped)
+        return {"counts": counts, "names": used, **decoding.skip_notes(skipped)}
 
     ingredients = {
         "folder": str(folder),
@@ -65,21 +74,81 @@ def load(config: DataConfig) -> ImageDataset:
         "decoder": decoding.DECODER_VERSION,
         "notes": 2,  # of this set alone: they have names
     }
-    decoded = load_or_decode("folder", ingredients, (size, size, 3), decode)
-    count = len(decoded.images)
-    left_out = {**listing.left_out, **decoded.notes["left_out"]}
-    tenth = count // HELD_OUT
-    counts = {"test": tenth, "validation": tenth, "train": count - 2 * tenth}
+    if layout.class_names is not None or layout.splits is not None:
+        ingredients["layout"] = [layout.class_names, layout.splits is not None]
+    decoded = load_or_decode("folder", ingredients, (size, size, channels), decode)
     provenance = {
         "source": str(folder),
         "crop": "central square",
         "resize": f"{size}x{size}, Pillow bilinear (antialiased)",
         "skipped": decoded.notes["skipped"],
-        **account("folder", folder, count, left_out),
+        **account(
+            "folder",
+            folder,
+            len(decoded.images),
+            {**listing.left_out, **decoded.notes["left_out"]},
+        ),
     }
-    return ImageDataset(
-        "folder", consecutive(counts, decoded.images, None, decoded.notes["names"]), provenance
+    splits = consecutive(
+        decoded.notes["counts"], decoded.images, decoded.labels, decoded.notes["names"]
     )
+    return ImageDataset("folder", splits, provenance, layout.class_names)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Layout:
+    """What the sub-folders of a folder say.
+
+    Attributes:
+        names: relative paths of the images, in the order in which they are decoded.
+        splits: the split of each, in consecutive stretches; None where there are none and tenths
+            of what can be decoded are taken.
+        labels: int64, the class of each; None where there are none.
+        class_names: of the labels.
+    """
+
+    names: Sequence[str]
+    splits: Sequence[str] | None
+    labels: np.ndarray | None
+    class_names: Sequence[str] | None
+
+    @classmethod
+    def of(cls, names: Sequence[str]) -> Layout:
+        """The layout of relative paths that are ordered by their hash.
+
+        Raises:
+            UsageError: there are sub-folders of splits, and no training images in them.
+        """
+        parts = {name: Path(name).parts for name in names}
+        origins = {name: NAMES.get(path[0].lower()) for name, path in parts.items()}
+        by_split = None not in origins.values() and all(len(path) > 1 for path in parts.values())
+        depth = 1 if by_split else 0
+        ordered, splits = list(names), None
+        if by_split:
+            sizes = Counter(origins.values())
+            check_enough({str(split): count for split, count in sizes.items()}, "the folder")
+            ordered, splits = [], []
+            for split, (origin, places) in fill(map(str, sizes)).items():
+                own = [name for name in names if origins[name] == origin]
+                ordered += [own[row] for row in chosen(0, len(own), places)]
+                splits += [split] * (len(ordered) - len(splits))
+        folders = {path[depth] for path in parts.values() if len(path) > depth + 1}
+        if len(folders) < 2 or any(len(path) <= depth + 1 for path in parts.values()):
+            return cls(ordered, splits, None, None)
+        class_names = sorted(folders)
+        numbers = {name: number for number, name in enumerate(class_names)}
+        labels = np.array([numbers[parts[name][depth]] for name in ordered], np.int64)
+        return cls(ordered, splits, labels, class_names)
+
+    def counts(self, skipped: Sequence[str] | dict[str, str]) -> dict[str, int]:
+        """Images by split, in the order of `names`, once some are left out."""
+        if self.splits is None:
+            count = len(self.names) - len(skipped)
+            tenth = count // HELD_OUT
+            return {"test": tenth, "validation": tenth, "train": count - 2 * tenth}
+        pairs = zip(self.names, self.splits, strict=True)
+        used = Counter(split for name, split in pairs if name not in skipped)
+        return {split: used[split] for split in SPLITS}
 
 
 def _readable(name: str) -> str:

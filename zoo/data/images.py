@@ -43,6 +43,7 @@ class ImageDataset:
         name: as in `zoo.registry.DATASETS`.
         splits: by name, in the order of `SPLITS`.
         provenance: where the images came from and what was done to them; JSON-able.
+        class_names: of the labels 0, 1, ..., where the source tells them.
 
     Raises:
         UsageError: a split is empty.
@@ -52,6 +53,7 @@ class ImageDataset:
     name: str
     splits: Mapping[str, Split]
     provenance: Mapping[str, Any]
+    class_names: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         shapes = set()
@@ -109,19 +111,28 @@ class ImageDataset:
         A run keeps it, so that it can refuse to go on with other data, and so does every number
         that is measured on them.
         """
-        sizes = [(name, len(self.splits[name])) for name in sorted(self.splits)]
-        digest = hashlib.sha256(json.dumps([sizes, self.image_shape]).encode())
-        for name, size in sizes:
-            images, labels = self.splits[name].images, self.splits[name].labels
-            for start in range(0, size, _BLOCK):  # a memory map may be larger than memory
-                digest.update(np.ascontiguousarray(images[start : start + _BLOCK]).data)
-            if labels is not None:
-                digest.update(np.ascontiguousarray(labels).data)
-        return digest.hexdigest()[:16]
+        return _fingerprint(self, with_labels=True)
 
     def is_of(self, fingerprint: str) -> bool:
-        """Whether these are the data of that fingerprint, in the present format or the first."""
-        return fingerprint in (self.fingerprint, first_fingerprint(self))
+        """Whether these are the data of that fingerprint, also of before a source had labels, and
+        in the present format or the first."""
+        return (
+            fingerprint == self.fingerprint
+            or fingerprint == first_fingerprint(self)
+            or fingerprint == _fingerprint(self, with_labels=False)
+        )
+
+
+def _fingerprint(dataset: ImageDataset, with_labels: bool) -> str:
+    sizes = [[name, len(dataset.splits[name])] for name in sorted(dataset.splits)]
+    digest = hashlib.sha256(json.dumps([sizes, dataset.image_shape]).encode())
+    for name, size in sizes:
+        images, labels = dataset.splits[name].images, dataset.splits[name].labels
+        for start in range(0, size, _BLOCK):  # a memory map may be larger than memory
+            digest.update(np.ascontiguousarray(images[start : start + _BLOCK]).data)
+        if labels is not None and with_labels:
+            digest.update(np.ascontiguousarray(labels).data)
+    return digest.hexdigest()[:16]
 
 
 def first_fingerprint(dataset: ImageDataset) -> str:

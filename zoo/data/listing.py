@@ -7,7 +7,7 @@ import functools
 import hashlib
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -153,23 +153,36 @@ def tally(files: Iterable[tuple[str, str]]) -> LeftOut:
     }
 
 
-def account(name: str, source: Path, used: int, left_out: LeftOut) -> dict[str, Any]:
-    """Says in one line what became of all files of a source; returns it for the provenance.
+def account(
+    name: str,
+    source: Path | str,
+    used: int,
+    left_out: LeftOut,
+    *,
+    what: str = "files",
+    expected: Collection[str] = (HIDDEN,),
+) -> dict[str, Any]:
+    """Says in one line what became of all of a source; returns it for the provenance.
 
     Args:
         name: of the data set.
-        source: a folder or an archive.
+        source: a folder, an archive or what it is called.
         used: number of images.
-        left_out: all other files.
+        left_out: the rest.
+        what: of which there were so many.
+        expected: the reasons to leave some out that are no cause for a warning.
     """
-    log = _LOG.info if set(left_out) <= {HIDDEN} else absl_logging.warning
-    log("%s: %s: %s", name, source, _counted(used, left_out))
+    log = _LOG.info if set(left_out) <= set(expected) else absl_logging.warning
+    log("%s: %s: %s", name, source, _counted(used, left_out, what))
     counts = {reason: count for reason, (count, _) in left_out.items()}
     return {"found": used + sum(counts.values()), "used": used, "left_out": counts}
 
 
-def _counted(used: int, left_out: LeftOut) -> str:
+def _counted(used: int, left_out: LeftOut, what: str = "files") -> str:
     lost = sum(count for count, _ in left_out.values())
-    reasons = [f"{n} {reason} ({', '.join(some)})" for reason, (n, some) in left_out.items()]
+    reasons = [
+        f"{n} {reason}" + (f" ({', '.join(some)})" if some else "")
+        for reason, (n, some) in left_out.items()
+    ]
     listed = f", {lost} left out: {'; '.join(reasons)}" if lost else ""
-    return f"{used + lost} files found, {used} images used{listed}"
+    return f"{used + lost} {what} found, {used} images used{listed}"

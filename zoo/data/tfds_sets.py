@@ -25,10 +25,13 @@ BATCH = 256  # images handed on at a time; chosen
 VALIDATION = 5_000  # of the official training images (paper.md section 1 [C])
 PROBE_SECONDS = 10.0  # chosen
 
+HOST = "https://storage.googleapis.com"  # where TensorFlow Datasets asks about any set
+
 # Without a network TensorFlow Datasets retries for three and a half minutes before it gives up, so
 # the host of each set is asked first.
 HOSTS = {
-    "mnist": "https://storage.googleapis.com",
+    "mnist": HOST,
+    "fashion_mnist": "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
     "cifar10": "https://www.cs.toronto.edu",
     "celeb_a": "https://drive.google.com",
 }
@@ -49,7 +52,7 @@ def load(
     """Reads whole splits in their fixed order, preparing the data set when that was not done yet.
 
     Args:
-        name: of the data set, one of `HOSTS`.
+        name: of the data set.
         data_dir: of TensorFlow Datasets; None for its own default.
         splits: official names, in the order in which the arrays will hold them.
         image_shape: `(H, W, C)` after `transform`.
@@ -65,7 +68,7 @@ def load(
     Raises:
         UsageError: the data set is not prepared and cannot be, or its files are damaged.
     """
-    builder = _prepared(name, data_dir, splits[0], remedy)
+    builder = prepared(name, data_dir, splits[0], remedy)
 
     def decode(append: Append) -> dict:
         counts = {}
@@ -77,33 +80,41 @@ def load(
             counts[split] = count
         return {"counts": counts}
 
-    decoded = load_or_decode(name, _ingredients(builder, recipe), image_shape, decode)
-    provenance = {
-        "source": "TensorFlow Datasets",
-        "name": name,
-        "version": str(builder.version),
-        "data_dir": str(builder.data_dir),
-    }
-    return decoded, provenance
+    decoded = load_or_decode(name, ingredients(builder, recipe), image_shape, decode)
+    return decoded, provenance(builder)
 
 
 def hold_out_validation(decoded: Decoded, official_train: int) -> dict[str, Split]:
-    """Makes the last 5,000 training images the validation split.
-
-    A set that is smaller than the official one gives the same proportion.
+    """Makes the last 5,000 training images the validation split; see `held_out`.
 
     Args:
         decoded: splits `train` and `test`, in this order.
         official_train: number of training images in the whole set.
     """
     train, test = decoded.notes["counts"]["train"], decoded.notes["counts"]["test"]
-    held_out = max(1, round(VALIDATION * min(1.0, train / official_train)))
-    counts = {"train": train - held_out, "validation": held_out, "test": test}
+    validation = held_out(train, official_train)
+    counts = {"train": train - validation, "validation": validation, "test": test}
     return consecutive(counts, decoded.images, decoded.labels)
 
 
-def _prepared(name: str, data_dir: str | None, split: str, remedy: str) -> Any:
-    """The builder of a data set whose files are there."""
+def held_out(train: int, official_train: int) -> int:
+    """Of so many training images, how many are for validation: 5,000, or of a set that is smaller
+    than the official one the same proportion."""
+    return max(1, round(VALIDATION * min(1.0, train / official_train)))
+
+
+def prepared(name: str, data_dir: str | None, split: str | None = None, remedy: str = "") -> Any:
+    """The builder of a data set whose files are there, downloaded where they were not.
+
+    Args:
+        name: of the data set, with its configuration as in `emnist/letters`.
+        data_dir: of TensorFlow Datasets; None for its own default.
+        split: one that it has; any where that is not known.
+        remedy: as in `load`.
+
+    Raises:
+        UsageError: as `load`, or there is no such data set.
+    """
     import tensorflow_datasets as tfds
 
     _check_place(name, data_dir)
@@ -116,6 +127,10 @@ def _prepared(name: str, data_dir: str | None, split: str, remedy: str) -> Any:
                 _download(builder, remedy)
         except (UsageError, ImportError):
             raise
+        except tfds.core.DatasetNotFoundError:
+            raise UsageError(
+                f"TensorFlow Datasets has no {name!r}: expected one of its names"
+            ) from None
         except Exception as error:  # Each damaged file of metadata has an exception of its own.
             raise _damaged(name, data_dir, error) from error
     return builder
@@ -142,7 +157,7 @@ def _download(builder: Any, remedy: str) -> None:
     remedies = ["run once with network access", "give --data_dir=<a prepared copy>", remedy]
     missing = f"{builder.name} is not prepared in {Path(builder.data_dir).parents[1]} and"
     ways = "; ".join(filter(None, remedies))
-    host = HOSTS[builder.name]
+    host = HOSTS.get(builder.name, HOST)
     if not _reachable(host):
         raise UsageError(f"{missing} {host} cannot be reached to download it: {ways}")
     try:
@@ -165,6 +180,16 @@ def _reachable(url: str) -> bool:
 
 
 def _batches(builder: Any, split: str) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    for batch in examples(builder, split, BATCH):
+        yield batch["image"], batch["label"].astype(np.int64) if "label" in batch else None
+
+
+def examples(builder: Any, split: str, batch_size: int | None = None) -> Iterator[dict[str, Any]]:
+    """The examples of a split as NumPy arrays, one by one or in batches, in an order that stays.
+
+    Raises:
+        UsageError: the files are damaged.
+    """
     import tensorflow_datasets as tfds
 
     # One file after the other gives the same order on every machine.
@@ -172,16 +197,27 @@ def _batches(builder: Any, split: str) -> Iterator[tuple[np.ndarray, np.ndarray 
     try:
         with _quiet():
             dataset = builder.as_dataset(split=split, read_config=reading)
+        dataset = dataset if batch_size is None else dataset.batch(batch_size)
         progress = tqdm(unit="image", desc=f"{builder.name} {split}", disable=None, delay=2.0)
         with progress:
-            for batch in tfds.as_numpy(dataset.batch(BATCH)):
-                yield batch["image"], batch["label"].astype(np.int64) if "label" in batch else None
-                progress.update(len(batch["image"]))
+            for example in tfds.as_numpy(dataset):
+                yield example
+                progress.update(1 if batch_size is None else len(next(iter(example.values()))))
     except Exception as error:  # Damage shows as errors of TensorFlow, Python or the file system.
         raise _damaged(builder.name, builder.data_dir, error) from error
 
 
-def _ingredients(builder: Any, recipe: Any) -> Any:
+def provenance(builder: Any) -> dict[str, Any]:
+    """Which data set, and where it lies."""
+    return {
+        "source": "TensorFlow Datasets",
+        "name": builder.name,
+        "version": str(builder.version),
+        "data_dir": str(builder.data_dir),
+    }
+
+
+def ingredients(builder: Any, recipe: Any) -> Any:
     """What determines the content; None where the files are not on a local disk."""
     folder = Path(builder.data_dir)
     if not folder.is_dir():

@@ -45,7 +45,10 @@ class TrainingResult:
 
 
 def train(
-    config: RunConfig, run_dir: str | Path, observers: Sequence[keras.callbacks.Callback] = ()
+    config: RunConfig,
+    run_dir: str | Path,
+    observers: Sequence[keras.callbacks.Callback] = (),
+    images: ImageDataset | None = None,
 ) -> TrainingResult:
     """Trains the run `config` in `run_dir`, going on from its newest checkpoint if it has one.
 
@@ -61,6 +64,7 @@ def train(
             their methods for batches are called at every step, before its checkpoint, with the
             metrics averaged since the last line of `metrics.jsonl`; those for epochs at the end.
             `self.model.stop_training = True` ends the training with a checkpoint.
+        images: what a program has at hand in the place of `config.data`; the run folder gets them.
 
     Raises:
         UsageError: the configuration, the data or the folder is unusable, or a loss was not finite.
@@ -78,16 +82,22 @@ def train(
         with workers.all_or_none():
             if workers.chief:
                 Run.check_folder(run_dir)  # before images are decoded
-            dataset = load_dataset(config.data)
+            if images is None:
+                dataset = load_dataset(config.data)
+            else:
+                dataset, config = images, Run.with_own_data(config, run_dir)
             config = resolve(config, dataset)
         training = config.training
         workers.agree({**config.flat(), "data_dir": None, "data": dataset.fingerprint})
-        run = Run(run_dir, config, dataset.fingerprint, dataset.image_shape)
+        about = dataset.fingerprint, dataset.image_shape
+        run = Run(run_dir, config, *about, dataset.class_names)
         with workers.all_or_none():
             if workers.chief:
                 stack.enter_context(folder_lock(Run.check_folder(run.path)))
-                about = dataset.fingerprint, dataset.image_shape, dataset.is_of
-                Run.create_or_resume(run.path, config, *about)
+                same = dataset.is_of
+                Run.create_or_resume(run.path, config, *about, same, dataset.class_names)
+                if images is not None:
+                    run.keep_data(images)
         with strategy.scope():
             model = build_model(
                 config.model, dataset.image_shape, training.seed, training.dtype_policy

@@ -52,9 +52,12 @@ def main(values: flags.FlagValues) -> None:
         raise UsageError("metrics='' is not accepted: expected names, as elbo,marginal_kl, or all")
     run = sources.run_of(values)
     data = sources.data_of(values, run)
-    if run is None and (data is None or not values.output):
+    if values.output and (run is not None or data is not None):
+        output = Path(values.output)
+    elif run is not None:
+        output = run.path / "evaluation.json"
+    else:
         raise UsageError(f"--{source} needs --dataset and --output; a run folder knows its own")
-    output = Path(values.output) if values.output else run.path / "evaluation.json"
     check_writable(output)
     if source == "samples" and output.with_suffix("").resolve() == Path(values.samples).resolve():
         raise UsageError(
@@ -65,8 +68,11 @@ def main(values: flags.FlagValues) -> None:
     from zoo.data import load_dataset
     from zoo.evaluation.runner import evaluate
     from zoo.evaluation.subject.samples import GivenSamples
+    from zoo.evaluation.subject.subject import Subject
 
+    subject: Subject
     if source == "samples":
+        assert data is not None  # without a run it was asked for
         dataset = load_dataset(data)
         subject = GivenSamples.read(values.samples, dataset.image_shape, values.skip_broken)
         print(f"{subject.available} samples in {subject.name}")

@@ -29,13 +29,17 @@ class PathParser(flags.ArgumentParser):
         return "path"
 
 
-class PathsParser(PathParser):
+class PathsParser(flags.ArgumentParser):
     """Several paths, separated by commas."""
 
     def parse(self, argument: str | list[str]) -> list[str]:
         """The paths, as `PathParser` takes each."""
         given = argument.split(",") if isinstance(argument, str) else argument
-        return [PathParser.parse(self, path) for path in given]
+        return [PathParser().parse(path) for path in given]
+
+    def flag_type(self) -> str:
+        """As absl calls it."""
+        return "paths"
 
 
 def define_paths(name: str, help: str, flag_values: flags.FlagValues) -> None:

@@ -150,7 +150,7 @@ class _Drawn:
 
         if kind == ".npz":
             with atomic_file(output) as temporary:
-                np.savez(temporary, images=self.images, **self.arrays)
+                np.savez(temporary, allow_pickle=False, images=self.images, **self.arrays)
         elif kind == ".png" and self.above is not None:
             save_png(output, side_by_side(as_floats(self.above), as_floats(self.images)))
         elif kind == ".png":
@@ -203,7 +203,8 @@ def _interpolated(subject: Subject, files: list[str], count: int) -> _Drawn:
 
     subject.require("encode", "decode")
     images = read_images([Path(file) for file in files], subject.image_shape)
-    z = slerp(*point_codes(subject, images), count)
+    first, second = point_codes(subject, images)
+    z = slerp(first, second, count)
     return _decoded(subject, "images between two", z, {"originals": images}, columns=count)
 
 

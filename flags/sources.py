@@ -53,6 +53,8 @@ def dataset_of(data: DataConfig | None, run: Run | None, subject: Subject) -> Im
     from zoo.data import load_dataset
 
     if data is None:
+        if run is None:
+            raise UsageError("give --dataset")
         dataset = run.dataset
     else:
         if data.dataset == "folder" and data.image_size is None:

@@ -152,17 +152,18 @@ def evaluate(
 
     config = EvaluationConfig.create(**settings)
     subject, run = _subject(source, trust)
-    if run is None and (dataset is None or output is None):
+    if run is not None:
+        dataset = run.dataset if dataset is None else dataset
+        output = run.path / "evaluation.json" if output is None else output
+    if dataset is None or output is None:
         raise UsageError("a SavedModel needs dataset and output; a run knows its own")
-    dataset = run.dataset if dataset is None else dataset
     if dataset.image_shape != subject.image_shape:
         raise UsageError(
             f"{dataset.name} has images {dataset.image_shape}, {subject.name} makes "
             f"{subject.image_shape}"
         )
     names = [metrics] if isinstance(metrics, str) else list(metrics)
-    file = run.path / "evaluation.json" if output is None else Path(output)
-    return measure(subject, dataset, names, config, file)
+    return measure(subject, dataset, names, config, Path(output))
 
 
 def sample(

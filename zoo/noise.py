@@ -15,7 +15,6 @@ outside it, and takes one seed for a whole batch.
 from __future__ import annotations
 
 import math
-import numbers
 import zlib
 
 import numpy as np
@@ -130,9 +129,9 @@ def row_noise(seeds: tf.Tensor | np.ndarray) -> Noise:
 def as_noise(source: int | Noise, rows: tf.Tensor | int) -> Noise:
     """`source` itself, or where it is a seed the noise of the first `rows` rows of an evaluation
     with it."""
-    if isinstance(source, numbers.Integral):
-        return row_noise(row_seed_tensor(int(source), 0, rows))
-    return source
+    if isinstance(source, Noise):
+        return source
+    return row_noise(row_seed_tensor(int(source), 0, rows))
 
 
 def row_seeds(seed: int, first: int, count: int) -> np.ndarray:

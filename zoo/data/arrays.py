@@ -35,7 +35,7 @@ class Shard:
     images: np.ndarray
     labels: np.ndarray | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         shape, kind = self.images.shape, self.images.dtype
         if kind != np.uint8 and kind.kind != "f":
             self._refuse(f"images are {kind}: expected uint8, or floats in [0, 1]")

@@ -73,8 +73,8 @@ def load(config: DataConfig) -> ImageDataset:
 
     def decode(append: Append) -> dict:
         skipped = decoding.decode_all(names, read, append, skip_broken=config.skip_broken)
-        counts = Counter(split_of(name) for name in names if name not in skipped)
-        counts = {split: counts[split] for split in SPLITS}
+        used = Counter(split_of(name) for name in names if name not in skipped)
+        counts = {split: used[split] for split in SPLITS}
         return {"counts": counts, **decoding.skip_notes(skipped)}
 
     states = [[name, file_state(folder / name)] for name in names]

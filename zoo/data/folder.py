@@ -123,7 +123,8 @@ class Layout:
         origins = {name: NAMES.get(path[0].lower()) for name, path in parts.items()}
         by_split = None not in origins.values() and all(len(path) > 1 for path in parts.values())
         depth = 1 if by_split else 0
-        ordered, splits = list(names), None
+        ordered = list(names)
+        splits: list[str] | None = None
         if by_split:
             sizes = Counter(origins.values())
             check_enough({str(split): count for split, count in sizes.items()}, "the folder")

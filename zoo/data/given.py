@@ -94,7 +94,8 @@ def _of_stream(stream: Any) -> Shard:
 
     if stream.cardinality() == tf.data.INFINITE_CARDINALITY:
         raise UsageError("images: the tf.data.Dataset has no end; expected one without repeat()")
-    blocks, classes = [], []
+    blocks: list[np.ndarray] = []
+    classes: list[np.ndarray] = []
     for block in _blocks(stream):
         if blocks and block.image_shape != blocks[0].shape[1:]:
             raise UsageError(
@@ -102,11 +103,11 @@ def _of_stream(stream: Any) -> Shard:
                 f"{list(block.image_shape)}: expected one"
             )
         blocks.append(block.levels(slice(None)))
-        classes.append(block.classes())
+        if (labels := block.classes()) is not None:
+            classes.append(labels)
     if not blocks:
         raise UsageError("images: the tf.data.Dataset is empty")
-    labels = None if classes[0] is None else np.concatenate(classes)
-    return Shard("images", np.concatenate(blocks), labels)
+    return Shard("images", np.concatenate(blocks), np.concatenate(classes) if classes else None)
 
 
 def _blocks(stream: Any) -> Iterator[Shard]:
@@ -122,7 +123,8 @@ def _blocks(stream: Any) -> Iterator[Shard]:
             raise UsageError(
                 f"images: elements have {len(element)} parts: expected images, or images and labels"
             )
-        images, labels = (None if part is None else np.asarray(part) for part in element)
+        images = np.asarray(element[0])
+        labels = None if element[1] is None else np.asarray(element[1])
         if images.ndim == 3:
             images, labels = images[None], None if labels is None else labels.reshape(1, -1)
         yield Shard("images", images, labels)

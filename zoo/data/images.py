@@ -124,7 +124,7 @@ class ImageDataset:
 
 
 def _fingerprint(dataset: ImageDataset, with_labels: bool) -> str:
-    sizes = [[name, len(dataset.splits[name])] for name in sorted(dataset.splits)]
+    sizes = [(name, len(dataset.splits[name])) for name in sorted(dataset.splits)]
     digest = hashlib.sha256(json.dumps([sizes, dataset.image_shape]).encode())
     for name, size in sizes:
         images, labels = dataset.splits[name].images, dataset.splits[name].labels

@@ -379,9 +379,10 @@ def _image_shape(
             )
         return own
     if image_shape is None:
-        return DATASETS["color_mnist_mini"].image_shape
+        return _image_shape("color_mnist_mini", None)
     if len(image_shape) != 3 or not all(isinstance(n, int) and n > 0 for n in image_shape):
         raise UsageError(
             f"image_shape={image_shape!r} is not accepted: expected (height, width, channels)"
         )
-    return tuple(image_shape)
+    height, width, channels = image_shape
+    return height, width, channels

@@ -79,13 +79,12 @@ def take_batches(
                 "alone or with labels"
             )
         arranged = passes > 1 and images.shape.rank == len(image_shape) + 2
-        if arranged:
-            image_shape = (passes, *image_shape)
-        if not images.shape.is_compatible_with([None, *image_shape]):
+        wanted = (passes, *image_shape) if arranged else image_shape
+        if not images.shape.is_compatible_with([None, *wanted]):
             shape = images.shape.as_list() if images.shape.rank is not None else None
             raise UsageError(
                 f"the data set has images of the shape {shape}: expected "
-                f"[N, {', '.join(map(str, image_shape))}]"
+                f"[N, {', '.join(map(str, wanted))}]"
             )
         data = data.map(_checked_in_graph if labels else lambda *row: _checked_in_graph(row[0]))
         return data if arranged or passes == 1 else _joined(data, image_shape, passes)

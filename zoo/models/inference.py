@@ -127,10 +127,10 @@ class GenerativeModel(PlayerModel):
 
     def input_shapes(self, player: str) -> list[tuple[int, ...]]:
         """Of one row of each input of a player's network."""
-        images, z = self.image_shape, (self.latent_size,)
-        return {"decoder": [z], "code_critic": [z], "joint_critic": [images, z]}.get(
-            player, [images]
-        )
+        images: tuple[int, ...] = self.image_shape
+        z: tuple[int, ...] = (self.latent_size,)
+        shapes = {"decoder": [z], "code_critic": [z], "joint_critic": [images, z]}
+        return shapes.get(player, [images])
 
     def _make_likelihood(self) -> Likelihood:
         """What the decoder's outputs mean."""
@@ -242,7 +242,7 @@ class GenerativeModel(PlayerModel):
         Raises:
             UsageError: `count` is no positive number.
         """
-        counted = tf.is_tensor(count) or (isinstance(count, numbers.Integral) and count > 0)
+        counted = tf.is_tensor(count) or (isinstance(count, numbers.Integral) and int(count) > 0)
         if isinstance(seed, numbers.Integral) and not counted:
             raise UsageError(f"count={count!r} is not accepted: expected a positive number")
         noise = as_noise(seed, count)

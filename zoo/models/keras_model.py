@@ -40,7 +40,11 @@ class KerasModel(keras.Model):
     players: tuple[str, ...] = ()
     needs_labels = False
     image_shape: tuple[int, int, int]
-    passes: int
+
+    @property
+    def passes(self) -> int:
+        """Batches that a step takes."""
+        return 1
 
     # ---- Images --------------------------------------------------------------------------------
 

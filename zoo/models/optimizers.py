@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 
 from zoo.config import ALL_PLAYERS, parse_learning_rate
 from zoo.errors import UsageError
 
-Schedule = keras.optimizers.schedules.LearningRateSchedule
-Rate = float | Schedule
+Schedule: TypeAlias = keras.optimizers.schedules.LearningRateSchedule
+Rate: TypeAlias = float | Schedule
 
 EXPECTED = (
     "expected compile(learning_rate=1e-3), or compile(optimizers={'decoder': "

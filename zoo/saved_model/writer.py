@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 
@@ -13,7 +12,7 @@ DEFAULT_SIGNATURE = "decode"  # every model has it: one input, deterministic
 
 def write_saved_model(
     folder: Path,
-    functions: Mapping[str, Callable[..., Any]],
+    functions: Mapping[str, tf.types.experimental.PolymorphicFunction],
     model_card: Path | None = None,
 ) -> list[tf.Variable]:
     """Writes `tf.function`s with an input signature as a SavedModel.

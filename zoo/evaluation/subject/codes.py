@@ -47,8 +47,9 @@ def write_codes(
     }
     if all(part.labels is not None for part in parts):
         columns["labels"] = np.concatenate([part.labels for part in parts])
-    if all(part.names is not None for part in parts):
-        columns["names"] = np.array([name for part in parts for name in part.names])
+    names = [name for part in parts for name in part.names or ()]
+    if len(names) == sum(sizes):
+        columns["names"] = np.array(names)
     with atomic_file(output) as temporary, partial_folder(output.parent) as scratch:
         row = 0
         with tqdm(desc="encoding", unit=" images", total=sum(sizes), delay=2) as bar:
@@ -64,5 +65,5 @@ def write_codes(
                     columns[name][row : row + len(values)] = values
                 row += len(values)
                 bar.update(len(values))
-        np.savez(temporary, **columns)
+        np.savez(temporary, allow_pickle=False, **columns)
     return sum(sizes)

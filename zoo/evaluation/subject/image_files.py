@@ -17,13 +17,8 @@ def read_images(files: Sequence[Path], image_shape: tuple[int, int, int]) -> np.
     as the data set `folder` has it.
 
     Raises:
-        UsageError: a file is missing or cannot be decoded, or C is neither 1 nor 3.
+        UsageError: a file is missing or cannot be decoded.
     """
-    if image_shape[2] not in (1, 3):
-        raise UsageError(
-            f"image files are grey or RGB; images of the shape {list(image_shape)} cannot be read "
-            "from them"
-        )
     return np.stack([_read(file, *image_shape) for file in files])
 
 
@@ -31,11 +26,11 @@ def _read(file: Path, height: int, width: int, channels: int) -> np.ndarray:
     if not file.is_file():
         raise UsageError(f"{file} is no file: expected an image")
     try:
-        image = decoding.open_rgb(str(file), str(file))
+        image = decoding.open_image(str(file), str(file), channels)
     except decoding.BrokenImage as error:
         raise UsageError(str(error).removesuffix(f": {decoding.SKIP_REMEDY}")) from None
     if height == width:
         pixels = decoding.crop_and_resize(image, min(image.size), height)
     else:
         pixels = np.asarray(ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR))
-    return pixels if channels == 3 else np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
+    return pixels.reshape(height, width, channels)

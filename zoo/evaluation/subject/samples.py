@@ -87,11 +87,13 @@ class GivenSamples(Subject):
         batch_size: int | None = None,
         seed: int | None = None,
         first_row: int = 0,
-        **inputs: Any,
+        count: int | None = None,
+        **inputs: np.ndarray,
     ) -> Iterator[dict[str, np.ndarray]]:
         """As `Subject.batches`, of `sample` alone; yields `images` and no `z`."""
         self.require(signature)
-        count, size = inputs["count"], batch_size or self.batch_size
+        assert count is not None  # `sample` has no other input
+        size = batch_size or self.batch_size
         order = np.random.default_rng(seed).permutation(len(self.images))
         for start in range(0, count, size):
             rows = np.arange(first_row + start, first_row + min(start + size, count))
@@ -116,23 +118,18 @@ def _read_array(file: Path) -> np.ndarray:
 
 def _read_folder(folder: Path, image_shape: tuple[int, int, int], skip_broken: bool) -> np.ndarray:
     height, width, channels = image_shape
-    if channels not in (1, 3):
-        raise UsageError(
-            f"samples={folder}: files of images are grey or RGB, and the data have {channels} "
-            "channels: expected an .npz or .npy"
-        )
     listing = list_images(folder, "samples")
 
     def read(name: str) -> np.ndarray:
         file = folder / name
-        image = decoding.open_rgb(str(file), str(file))
+        image = decoding.open_image(str(file), str(file), 3 if channels == 1 else channels)
         if (image.height, image.width) != (height, width):
             raise UsageError(
                 f"{file} has {image.height}x{image.width} pixels, the data {height}x{width}: "
                 "expected equal sizes, since nothing here resizes samples"
             )
         pixels = np.asarray(image)
-        if channels == 3:
+        if channels > 1:
             return pixels
         if not (pixels == pixels[..., :1]).all():
             raise UsageError(f"{file} has colours, the data are grey: expected grey images")

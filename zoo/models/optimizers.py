@@ -11,8 +11,8 @@ import keras
 from zoo.config import ALL_PLAYERS, parse_learning_rate
 from zoo.errors import UsageError
 
-Schedule: TypeAlias = keras.optimizers.schedules.LearningRateSchedule
-Rate: TypeAlias = float | Schedule
+Schedule = keras.optimizers.schedules.LearningRateSchedule
+Rate: TypeAlias = float | keras.optimizers.schedules.LearningRateSchedule
 
 EXPECTED = (
     "expected compile(learning_rate=1e-3), or compile(optimizers={'decoder': "

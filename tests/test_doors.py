@@ -97,7 +97,6 @@ def test_a_run_and_its_export_are_measured_and_sampled_alike(run, tmp_path):
         (lambda: zoo.sample("/nowhere", 0), "count=0 is not accepted"),
         (lambda: zoo.export_run("/nowhere", "served", "vae"), "is not a run folder"),
     ],
-    ids=str,
 )
 def test_mistakes_are_told_in_one_line(call, message):
     with pytest.raises(UsageError, match=message) as error:

@@ -101,7 +101,6 @@ def test_a_seed_is_that_of_the_evaluation():
         (lambda m: m.fit(IMAGES, sample_weight=np.ones(8)), "sample_weight weighs examples"),
         (lambda m: m.export("x", format="onnx"), "format='onnx'"),
     ],
-    ids=str,
 )
 def test_what_a_model_cannot_do_is_told_in_one_line(call, message):
     with pytest.raises(UsageError, match=message) as error:
@@ -226,7 +225,6 @@ ADAM = keras.optimizers.Adam
         ({"loss": "mse"}, r"compile\(loss=...\) is not accepted"),
         ({"metrics": ["mse"]}, r"compile\(metrics=...\) is not accepted"),
     ],
-    ids=str,
 )
 def test_what_compile_does_not_take_is_told_in_one_line(arguments, message):
     model = zoo.create_model("vae", **TINY)

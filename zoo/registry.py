@@ -6,7 +6,7 @@ Nothing here imports a part: a dotted path is followed when it is asked for.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from zoo.errors import UsageError, expected_of
@@ -59,20 +59,40 @@ POSTERIORS = {
 
 
 class Family(NamedTuple):
-    """Networks: their module, and the sides of the square images that they are for, in pixels."""
+    """Networks: their module, and the images that they are for.
+
+    Attributes:
+        module: a dotted path.
+        sides: what height and width may be, in pixels.
+        square: whether the two must be equal.
+    """
 
     module: str
-    sides: tuple[int, ...]
+    sides: Sequence[int]
+    square: bool = True
 
+    def fits(self, image_shape: tuple[int, int, int]) -> bool:
+        """Whether the networks are for images `[H, W, C]`."""
+        height, width, channels = image_shape
+        known = height in self.sides and width in self.sides and channels in CHANNELS
+        return known and (height == width or not self.square)
+
+    @property
+    def images(self) -> str:
+        """What they are for, in words."""
+        if isinstance(self.sides, range):
+            return f"{self.sides[0]} to {self.sides[-1]} pixels a side"
+        return f"squares of {' or '.join(map(str, self.sides))}"
+
+
+CHANNELS = range(1, 5)  # of the images of every family
 
 # The first that is for images of a size is the default there.
 NETWORKS = {
     "color_mnist": Family("zoo.networks.color_mnist", (28,)),
-    "dcgan": Family("zoo.networks.dcgan", (32, 64, 128)),
+    "dcgan": Family("zoo.networks.dcgan", range(16, 257), square=False),
+    "resnet": Family("zoo.networks.resnet", (32, 64)),
 }
-
-# Of images that some networks are for, in pixels.
-SIDES = tuple(sorted({side for family in NETWORKS.values() for side in family.sides}))
 
 
 class Source(NamedTuple):

@@ -56,7 +56,7 @@ def test_dropout_follows_the_row():
 def test_shifts_and_mirrors():
     pixels = np.random.default_rng(0).random((64, 8, 8, 1), np.float32)
     noise = row_noise(np.arange(64, dtype=np.int32))
-    moved, seen = shifted(tf.constant(pixels), 1, noise).numpy(), set()
+    moved, seen = shifted(tf.constant(pixels), (1, 1), noise).numpy(), set()
     padded = np.pad(pixels, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
     for image, original in zip(moved, padded, strict=True):
         places = [
@@ -72,6 +72,26 @@ def test_shifts_and_mirrors():
     as_they_were = (turned == pixels).all(axis=(1, 2, 3))
     assert 16 < as_they_were.sum() < 48
     np.testing.assert_array_equal(turned[~as_they_were], pixels[~as_they_were, :, ::-1])
+
+
+def test_each_side_is_shifted_by_its_own_eighth():
+    pixels = np.zeros((256, 16, 8, 1), np.float32)
+    pixels[:, 8, 4] = 1.0
+    noise = row_noise(np.arange(256, dtype=np.int32))
+    _, rows, columns, _ = np.nonzero(shifted(tf.constant(pixels), (2, 1), noise).numpy())
+    assert set(rows) == {6, 7, 8, 9, 10} and set(columns) == {3, 4, 5}
+
+
+@pytest.mark.parametrize("shape", [(16, 24, 1), (96, 8, 4)])
+def test_oblong_images_train(shape):
+    config = ModelConfig(model="classifier", classes=3, width=0.06, mirror=True)
+    model = build_model(config, shape)
+    model.compile(seed=1)
+    images = tf.constant(np.random.default_rng(0).random((4, *shape), np.float32))
+    for _ in range(2):
+        logs = model.train_step((images, tf.constant([0, 1, 2, 0], tf.int64)))
+    assert np.isfinite([float(value) for value in logs.values()]).all()
+    assert model.classify(images)[0].shape == (4, 3)
 
 
 def test_the_classes_are_those_of_the_data():

@@ -6,7 +6,7 @@ from zoo.models import build_model, model_class
 from zoo.registry import INSTRUMENTS, LIKELIHOODS, MODELS, NETWORKS, POSTERIORS, follow
 
 SHAPE = (28, 28, 3)
-_, *OTHER_NETWORKS = (name for name, family in NETWORKS.items() if SHAPE[0] in family.sides)
+_, *OTHER_NETWORKS = (name for name, family in NETWORKS.items() if family.fits(SHAPE))
 TINY = {"latent_size": 3, "width": 0.06}
 
 

@@ -88,7 +88,7 @@ class Classifier(PlayerModel):
         images, labels = images
         labels = tf.cast(labels, tf.int64)
         if training:
-            images = shifted(images, images.shape[1] // 8, noise)
+            images = shifted(images, (images.shape[1] // 8, images.shape[2] // 8), noise)
             images = mirrored(images, noise) if self.mirror else images
         logits, _ = self.network(images, noise=noise, training=training)
         loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
@@ -110,12 +110,14 @@ class Classifier(PlayerModel):
         return wrong / len(images)
 
 
-def shifted(images: tf.Tensor, most: int, noise: Noise) -> tf.Tensor:
-    """Images moved by up to `most` pixels each way, their edges filled by reflection."""
-    _, height, width, _ = images.shape
-    padded = tf.pad(images, [[0, 0], [most, most], [most, most], [0, 0]], mode="REFLECT")
-    first = tf.cast(noise.uniform("shift", (2,)) * (2 * most + 1), tf.int32)
-    rows, columns = (first[:, i, None] + tf.range(n) for i, n in enumerate((height, width)))
+def shifted(images: tf.Tensor, most: tuple[int, int], noise: Noise) -> tf.Tensor:
+    """Images moved by up to `most` pixels up or down, left or right, their edges filled by
+    reflection."""
+    _, *sides, _ = images.shape
+    padded = tf.pad(images, [[0, 0], *([m, m] for m in most), [0, 0]], mode="REFLECT")
+    places = noise.uniform("shift", (2,)) * [2 * m + 1 for m in most]
+    first = tf.cast(places, tf.int32)
+    rows, columns = (first[:, i, None] + tf.range(n) for i, n in enumerate(sides))
     return tf.gather(tf.gather(padded, rows, axis=1, batch_dims=1), columns, axis=2, batch_dims=1)
 
 

@@ -10,24 +10,23 @@ import importlib
 from types import ModuleType
 
 from zoo.errors import UsageError
-from zoo.registry import NETWORKS
+from zoo.registry import CHANNELS, NETWORKS
 
 
 def family_name(image_shape: tuple[int, int, int], name: str | None = None) -> str:
     """The family of networks for images `[H, W, C]`: `name`, or the default for their size.
 
     Raises:
-        UsageError: the images are not square, or of a side that no family, or not that one, is for.
+        UsageError: no family, or not that one, is for such images.
     """
-    height, width, _ = image_shape
     families = NETWORKS if name is None else {name: NETWORKS[name]}
     for found, family in families.items():
-        if height == width and height in family.sides:
+        if family.fits(image_shape):
             return found
-    sides = sorted({side for family in families.values() for side in family.sides})
+    known = ", ".join(f"{family.images} ({found})" for found, family in families.items())
     raise UsageError(
-        f"no networks{f' of {name}' if name else ''} for images of {height}x{width} pixels: "
-        f"expected squares of {', '.join(map(str, sides))}"
+        f"no networks{f' of {name}' if name else ''} for images of the shape "
+        f"{list(image_shape)}: expected {CHANNELS[0]} to {CHANNELS[-1]} channels and {known}"
     )
 
 

@@ -26,18 +26,21 @@ def batch_norm() -> keras.layers.Layer:
     )
 
 
-def conv(filters: int, kernel: int, strides: int) -> keras.layers.Layer:
+def conv(filters: int, kernel: int, strides: int | tuple[int, int]) -> keras.layers.Layer:
     """Bias-free convolution."""
     return _bias_free(keras.layers.Conv2D, filters, kernel, strides)
 
 
-def conv_transpose(filters: int, kernel: int, strides: int) -> keras.layers.Layer:
+def conv_transpose(filters: int, kernel: int, strides: int | tuple[int, int]) -> keras.layers.Layer:
     """Bias-free transposed convolution."""
     return _bias_free(keras.layers.Conv2DTranspose, filters, kernel, strides)
 
 
 def _bias_free(
-    layer: type[keras.layers.Layer], filters: int, kernel: int, strides: int
+    layer: type[keras.layers.Layer],
+    filters: int,
+    kernel: int,
+    strides: int | tuple[int, int],
 ) -> keras.layers.Layer:
     return layer(
         filters,

@@ -19,8 +19,8 @@ class VGG(keras.Model):
 
     Simonyan & Zisserman 2015 with batch norm, in the shape for small images: blocks of 3x3
     convolutions with max-pooling between them, the features are the means of the last maps. There
-    are as many of the five blocks as halve the image down to 2 or 3 pixels: four for 28, five for
-    32.
+    are as many of the five blocks as halve the shorter side down to 2 or 3 pixels: four for 28,
+    five from 32 on.
 
     Args:
         image_shape: `(H, W, C)`.

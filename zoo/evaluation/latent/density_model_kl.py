@@ -189,7 +189,7 @@ def _log_prob(model: DensityModel) -> Callable[[np.ndarray], np.ndarray]:
 
 
 class DensityModelKLMetric(LearnedKLMetric):
-    """Algorithm 4 with mixtures, a flow and an LSTM."""
+    """Lower bounds of KL(q(z)||p(z)) by mixtures, a flow and an LSTM (Algorithm 4)."""
 
     name = "density_model_kl"
     revision = 2

@@ -256,7 +256,7 @@ def estimate(
 
 
 class DensityRatioKLMetric(LearnedKLMetric):
-    """Algorithm 3 with the default `RatioOptions`."""
+    """KL(q(z)||p(z)) by a density ratio (Algorithm 3), with the default `RatioOptions`."""
 
     name = "density_ratio_kl"
     default_steps = 5_000  # chosen: minutes on two cores, 100,000 [C] would be an hour

@@ -66,7 +66,7 @@ def least_likely(z: np.ndarray, log_q: np.ndarray, count: int, score: str = "log
 
 
 class LowPosterior(Metric):
-    """Algorithm 1: what the decoder makes of the prior where q(z) is lowest."""
+    """What the decoder makes of the prior where q(z) is lowest (Algorithm 1)."""
 
     name = "low_posterior"
     revision = 2

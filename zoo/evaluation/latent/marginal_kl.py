@@ -175,7 +175,7 @@ def _gather(
 
 
 class MarginalKLMetric(Metric):
-    """Algorithm 2, with all that the value has to be read beside."""
+    """KL(q(z)||p(z)) by Monte Carlo (Algorithm 2), with all that it has to be read beside."""
 
     name = "marginal_kl"
     needs = ("encode",)

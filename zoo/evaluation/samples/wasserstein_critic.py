@@ -149,7 +149,7 @@ def standard_error(values: np.ndarray, first: np.ndarray, second: np.ndarray) ->
 
 
 class WassersteinCritic(Metric):
-    """The gap of independent critics, its floor, and the signal of overfitting."""
+    """Wasserstein gaps by critics of their own, with the floor and a sign of overfitting."""
 
     name = "wasserstein_critic"
     needs = ("sample",)

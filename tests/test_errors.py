@@ -53,7 +53,6 @@ ONE_DNN = "Operation received an exception:Status: {}, message: could not create
         (tf.errors.AbortedError(None, None, "Collective ops is aborted by: Socket closed"), False),
         (UsageError("BOOM when allocating"), False),
     ],
-    ids=str,
 )
 def test_what_running_out_of_memory_looks_like(error, expected):
     if callable(error):

@@ -54,12 +54,12 @@ def test_all_meet_and_their_ports_are_free_again():
 def test_who_was_there_and_went_is_waited_for(monkeypatch):
     monkeypatch.setattr(rendezvous, "PAUSE", 0.001)
     own, first, second = places(3)
-    thread = threading.Thread(target=meet, args=(Cluster(own, (first, second)),), daemon=True)
+    thread = threading.Thread(target=meet, args=(Cluster(own, (second, first)),), daemon=True)
     with listen(first.host_and_port[1]) as there:
         thread.start()
         there.accept()[0].close()
     with listen(second.host_and_port[1]) as later:
-        for _ in range(3):  # whole rounds without the first
+        for _ in range(3):  # each round looks here, and then in vain for the first
             later.accept()[0].close()
         assert thread.is_alive()
         with listen(first.host_and_port[1]):

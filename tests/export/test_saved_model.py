@@ -75,13 +75,13 @@ def test_every_loader_gives_back_what_was_trained(exported):
         for name, function in functions.items()
         for key, values in function(*feed_of(function)).items()
     }
-    state = exported.model.state.items()
-    weights = {n: v.numpy() for n, v in state if not n.startswith(OPTIMIZER)}
-    assert exported.loaded["run"].keys() == weights.keys() | outputs.keys()
-    assert exported.loaded["keras"].keys() > weights.keys()
+    state = {name: variable.numpy() for name, variable in exported.model.state.items()}
+    weights = {name for name in state if not name.startswith(OPTIMIZER)}
+    assert exported.loaded["run"].keys() == weights | outputs.keys()
+    assert exported.loaded["keras"].keys() > state.keys()
     for kind, found in exported.loaded.items():
         for name, values in found.items():
-            expected = (weights | outputs)[name]
+            expected = (state | outputs)[name]
             np.testing.assert_array_equal(values, expected, err_msg=f"{kind} {name}")
     assert {key.split("/")[0] for key in exported.served} == {*functions, "serving_default"}
     for name, values in outputs.items():

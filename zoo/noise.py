@@ -129,9 +129,9 @@ def row_noise(seeds: tf.Tensor | np.ndarray) -> Noise:
 def as_noise(source: int | Noise, rows: tf.Tensor | int) -> Noise:
     """`source` itself, or where it is a seed the noise of the first `rows` rows of an evaluation
     with it."""
-    if isinstance(source, Noise):
-        return source
-    return row_noise(row_seed_tensor(int(source), 0, rows))
+    if isinstance(source, (int, np.integer)):
+        return row_noise(row_seed_tensor(int(source), 0, rows))
+    return source
 
 
 def row_seeds(seed: int, first: int, count: int) -> np.ndarray:

@@ -6,7 +6,6 @@ import pytest
 import tensorflow as tf
 
 from tests.models.training import BATCH, IMAGES
-from zoo.config import ModelConfig
 from zoo.models.base import PlayerModel
 from zoo.training.strategy import make_strategy
 
@@ -48,7 +47,7 @@ def moments_and_logs(cls, replicas):
     strategy = make_strategy("mirrored" if replicas == 2 else "one_device")
     assert strategy.num_replicas_in_sync == replicas
     with strategy.scope():
-        model = cls(ModelConfig(model="spreader"), (28, 28, 3))
+        model = cls(image_shape=(28, 28, 3))
         model.compile(seed=1)
     step = tf.function(model.train_step)
 
@@ -84,6 +83,6 @@ def test_the_metrics_agree():
 
 
 def test_one_replica_has_all_rows():
-    model = Spreader(ModelConfig(model="spreader"), (28, 28, 3))
+    model = Spreader(image_shape=(28, 28, 3))
     rows = tf.ones([BATCH, 2])
     assert model.gather(rows) is rows

@@ -36,10 +36,10 @@ PATHS = {
 ALIASES = {"classifier"}  # of feature_extractor
 # The flags that take a text and no path: a new one is either here, or defined as a path.
 TEXTS = {
-    "train": {"model", "dataset", "learning_rate", "preset", "sweep"},
-    "evaluate": {"dataset", "metrics"},
-    "encode": {"dataset"},
-    "sample": {"dataset"},
+    "train": {"model", "learning_rate", "preset", "sweep"},
+    "evaluate": {"metrics"},
+    "encode": set(),
+    "sample": set(),
     "export": {"name", "signatures", "format"},
     "serve": {"address"},
     "report": set(),

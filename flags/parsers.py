@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from zoo.errors import expected_of
+from zoo.settings import is_choice
 
 
 class WholeParser(flags.IntegerParser):
@@ -29,7 +30,7 @@ class ChoiceParser(flags.EnumParser):
 
     def parse(self, argument: str) -> str:
         """The word; raises `ValueError` where it is none of them."""
-        if argument not in self.enum_values:
+        if not is_choice(argument, self.enum_values):
             raise ValueError(expected_of(argument, self.enum_values))
         return argument
 

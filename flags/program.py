@@ -71,12 +71,11 @@ def define_settings(
             default = None if field.default is dataclasses.MISSING else field.default
             if field.metadata["path"]:
                 paths.define_path(field.name, default, text, flag_values=values)
-            elif choices and not any(choice.endswith(":NAME") for choice in choices):
+            elif choices:
                 parsers.define_choice(field.name, default, choices, text, flag_values=values)
             elif kind in _ABSL:
                 _ABSL[kind](field.name, default, text, flag_values=values)
             else:
-                text += f" One of {', '.join(choices)}." if choices else ""
                 flags.DEFINE_string(field.name, default, text, flag_values=values)
 
 

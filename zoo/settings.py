@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+from collections.abc import Sequence
 from typing import Any, NoReturn, TypeVar
 
 from zoo.errors import UsageError, expected_of
@@ -48,7 +49,7 @@ def setting(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def is_choice(value: str, choices: tuple[str, ...]) -> bool:
+def is_choice(value: str, choices: Sequence[str]) -> bool:
     """Whether a text is one of `choices`; `tfds:NAME` there stands for `tfds:` and any name."""
     kind, _, name = value.partition(":")
     return value in choices or (bool(name) and f"{kind}:NAME" in choices)

@@ -181,5 +181,5 @@ def test_image_files_of_any_aspect(tmp_path):
     assert read_images([tmp_path / "wide.png"], (16, 16, 3)).min() == 255
     assert read_images([tmp_path / "wide.png"], (16, 16, 1)).shape == (1, 16, 16, 1)
     assert read_images([tmp_path / "wide.png"], (10, 30, 3)).shape == (1, 10, 30, 3)
-    with pytest.raises(UsageError, match="grey or RGB"):
-        read_images([tmp_path / "wide.png"], (16, 16, 4))
+    opaque = read_images([tmp_path / "wide.png"], (16, 16, 4))
+    assert opaque.shape == (1, 16, 16, 4) and opaque[..., 3].min() == 255

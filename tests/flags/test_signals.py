@@ -33,12 +33,18 @@ sys.meta_path.insert(0, Finder())
 """
 
 
+def hear():
+    """Undoes what the tests themselves may have been started to ignore."""
+    for number in ENDS:
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.fixture
 def start(tmp_path):
     """Starts a program that gets a signal when it imports a module."""
     (tmp_path / "sitecustomize.py").write_text(CUSTOMIZE)
 
-    def run(command, at, number, **options):
+    def run(command, at, number, preexec_fn=hear, **options):
         surroundings = {"PYTHONPATH": f"{tmp_path}:{ROOT}", "AT": at, "NUMBER": str(int(number))}
         done = subprocess.run(
             [sys.executable, *command],
@@ -47,6 +53,7 @@ def start(tmp_path):
             capture_output=True,
             text=True,
             timeout=PATIENCE,
+            preexec_fn=preexec_fn,
             **options,
         )
         return done.returncode, done.stdout, done.stderr

@@ -114,4 +114,4 @@ def test_through_the_program(data_dir, tmp_path, capsys):
     run_dir = f"--run_dir={tmp_path / 'run'}"
     assert in_process.call("train", run_dir, "--dataset=tfds:zoo_tiny_pets", *flags) == 0
     assert in_process.call("train", run_dir, "--dataset=tfds", *flags) == 2
-    assert "dataset='tfds' is not accepted: expected one of" in capsys.readouterr().err
+    assert "tfds: did you mean tfds:NAME? expected one of" in capsys.readouterr().err

@@ -161,12 +161,12 @@ def test_batches_are_repeatable_draws():
             ImageDataset(
                 "odd",
                 {
-                    s: Split(np.zeros((9, 20, 20, 1), np.uint8))
+                    s: Split(np.zeros((9, 12, 12, 1), np.uint8))
                     for s in ("train", "validation", "test")
                 },
                 {},
             ),
-            "no networks for images of 20x20 pixels",
+            "no networks for images of 12x12",
         ),
     ],
 )

@@ -166,7 +166,7 @@ def test_batches_are_repeatable_draws():
                 },
                 {},
             ),
-            "no networks for images of 12x12",
+            r"no networks for images of the shape \[12, 12, 1\]",
         ),
     ],
 )

@@ -116,7 +116,10 @@ CONFIGS_OF_OTHERS = {
     "unknown model": (with_setting("model", "model", "resnet"), "model='resnet' is not known"),
     "foreign option": (with_setting("model", "critic_updates", 2), "critic_updates"),
     "other latents": (with_setting("model", "latent_size", 4), "is of another model"),
-    "other shape": (with_entry("image_shape", [30, 30, 3]), "no networks for images of 30x30"),
+    "other shape": (
+        with_entry("image_shape", [30, 30, 3]),
+        "no networks of color_mnist for images of the shape [30, 30, 3]",
+    ),
 }
 
 

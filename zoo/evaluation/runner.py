@@ -14,6 +14,7 @@ from zoo.errors import UsageError
 from zoo.evaluation.protocol import Metric, Picture
 from zoo.evaluation.subject.subject import Subject
 from zoo.files import user_path
+from zoo.models.settings import keras_settings
 from zoo.partial import remove
 from zoo.pictures import save_picture
 from zoo.records import Entry, Record, merge_into, read_evaluation
@@ -87,7 +88,8 @@ def evaluate(
         else:
             progress(f"{metric.name} ...")
             key |= {"subject": subject.name, "step": subject.step}
-            items = list(metric.measure(subject, dataset, settings))
+            with keras_settings():
+                items = list(metric.measure(subject, dataset, settings))
             _check_finite(metric.name, items)
             records = _keep(output, key, items)
         wanted += records

@@ -118,7 +118,7 @@ CONFIGS_OF_OTHERS = {
     "other latents": (with_setting("model", "latent_size", 4), "is of another model"),
     "other shape": (
         with_entry("image_shape", [30, 30, 3]),
-        "no networks of color_mnist for images of the shape [30, 30, 3]",
+        "no networks of color_mnist for images",
     ),
 }
 

@@ -45,6 +45,7 @@ def arguments(name, where, port):
     return {
         "train": (*TINY, *data, f"--run_dir={where}new"),
         "evaluate": (run, "--metrics=elbo", "--num_samples=4", f"--output={where}new.json"),
+        "encode": (run, "--split=test", f"--output={where}new.npz"),
         "sample": (run, "--num_samples=4", f"--output={where}new.png"),
         "export": (run, f"--output={where}new", "--name=tiny"),
         "serve": (f"--model={where}served/tiny", f"--rest_port={port}", "--grpc_port=0"),
@@ -62,6 +63,9 @@ def check_result(name, place):
         assert sum(map(len, run.dataset.splits.values())) == 12
     elif name == "evaluate":
         assert json.loads((place / "new.json").read_text())["records"]
+    elif name == "encode":
+        with np.load(place / "new.npz") as codes:
+            assert len(codes["z"]) and np.isfinite(codes["z"]).all()
     elif name == "sample":
         with Image.open(place / "new.png") as image:
             assert np.asarray(image).ndim == 3

@@ -21,6 +21,7 @@ from absl import flags
 from zoo.config import DataConfig, ModelConfig, TrainingConfig
 from zoo.flags import listings, program, sweep
 from zoo.run import config_for
+from zoo.training.rendezvous import check_own_port
 
 
 def define(values: flags.FlagValues) -> None:
@@ -39,6 +40,7 @@ def main(values: flags.FlagValues) -> int | None:
         return sweep.run_sweep(values)
     program.exactly_one(values, "run_dir")
     config = config_for(values.run_dir, program.settings(values, given_only=True))
+    check_own_port(config.training.strategy)
     program.start_tensorflow()
     from zoo.training.loop import train
 

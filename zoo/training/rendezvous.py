@@ -120,6 +120,12 @@ def meet(cluster: Cluster) -> None:
             time.sleep(PAUSE)
 
 
+def check_own_port(strategy: str) -> None:
+    """Raises `UsageError` at once where a worker of several could not listen on its own port."""
+    if strategy == "multi_worker" or (strategy == "auto" and os.environ.get("TF_CONFIG")):
+        _listen(read_cluster().own).close()
+
+
 def _listen(own: Place) -> socket.socket:
     _, port = own.host_and_port
     dual = socket.has_dualstack_ipv6()

@@ -20,7 +20,8 @@ from zoo.export.saved_model import export_saved_model
 from zoo.saved_model.signatures import signature_functions
 from zoo.state import OPTIMIZER
 
-pytestmark = pytest.mark.xdist_group("exports of all models")
+# The first test that asks for them makes the exports of all models.
+pytestmark = [pytest.mark.xdist_group("exports of all models"), pytest.mark.timeout(1200)]
 
 
 class Exported(NamedTuple):

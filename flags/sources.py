@@ -53,16 +53,11 @@ def dataset_of(data: DataConfig | None, run: Run | None, subject: Subject) -> Im
     from zoo.data import load_dataset
 
     if data is None:
-        if run is None:
-            raise UsageError("give --dataset")
+        assert run is not None  # the programs have seen to one of the two
         dataset = run.dataset
     else:
         if data.dataset == "folder" and data.image_size is None:
             data = dataclasses.replace(data, image_size=subject.image_shape[0])
         dataset = load_dataset(data)
-    if dataset.image_shape != subject.image_shape:
-        raise UsageError(
-            f"{dataset.name} has images {dataset.image_shape}, {subject.name} makes "
-            f"{subject.image_shape}"
-        )
+    subject.require_shape_of(dataset)
     return dataset

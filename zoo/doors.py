@@ -157,11 +157,7 @@ def evaluate(
         output = run.path / "evaluation.json" if output is None else output
     if dataset is None or output is None:
         raise UsageError("a SavedModel needs dataset and output; a run knows its own")
-    if dataset.image_shape != subject.image_shape:
-        raise UsageError(
-            f"{dataset.name} has images {dataset.image_shape}, {subject.name} makes "
-            f"{subject.image_shape}"
-        )
+    subject.require_shape_of(dataset)
     names = [metrics] if isinstance(metrics, str) else list(metrics)
     return measure(subject, dataset, names, config, Path(output))
 

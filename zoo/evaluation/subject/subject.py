@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from zoo.data.images import ImageDataset
 from zoo.errors import UsageError
 from zoo.noise import row_seeds
 from zoo.pixels import as_floats
@@ -142,6 +143,14 @@ class Subject:
     def at_most(self, count: int) -> int:
         """So many samples, or as many as there are."""
         return count if self.available is None else min(count, self.available)
+
+    def require_shape_of(self, dataset: ImageDataset) -> None:
+        """Raises `UsageError` where the images of a data set have another shape than its own."""
+        if dataset.image_shape != self.image_shape:
+            raise UsageError(
+                f"{dataset.name} has images {dataset.image_shape}, {self.name} makes "
+                f"{self.image_shape}"
+            )
 
     def gives(self, signature: str, *outputs: str) -> bool:
         """Whether a signature that it has gives these outputs, as far as it states them."""

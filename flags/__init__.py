@@ -11,6 +11,7 @@ else:
     import functools
 
     from zoo.flags import signals
+    from zoo.handlers import handle
 
     if signals.PROGRAM:
-        signals.handle(functools.partial(signals.end_at_once, signals.PROGRAM, 2))
+        handle(functools.partial(signals.end_at_once, signals.PROGRAM, 2))

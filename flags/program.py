@@ -20,6 +20,7 @@ from absl import logging as absl_logging
 from zoo.config import RunConfig
 from zoo.errors import UsageError, WorkerLost, is_out_of_memory, reason
 from zoo.flags import completion, parsers, paths, preset, signals, streams
+from zoo.handlers import handle, handled
 from zoo.run import versions
 from zoo.settings import LARGEST_INT
 
@@ -167,7 +168,7 @@ def start_tensorflow() -> None:
         os.environ.setdefault("KERAS_HOME", os.path.join(os.devnull, "keras"))
     with _quiet_stderr() as stderr:
         end = functools.partial(signals.end_at_once, Path(sys.argv[0]).stem, stderr)
-        with signals.handled(end, signals.raising()):
+        with handled(end, signals.raising()):
             import keras  # noqa: F401
             import tensorflow as tf
 
@@ -191,7 +192,7 @@ def run_program(
     """
     argv = sys.argv if argv is None else argv
     try:
-        with signals.handled(signals.raise_signalled):
+        with handled(signals.raise_signalled):
             code, line = _outcome(main, define, about, argv)
     except KeyboardInterrupt as interrupt:
         code, line = signals.outcome(interrupt)
@@ -200,7 +201,7 @@ def run_program(
         shown = " ".join(line.split()).encode("utf-8", "backslashreplace").decode()
         print(f"{Path(argv[0]).stem}: {shown}", file=sys.stderr)
     if signals.PROGRAM:  # all is said: a signal that comes now, or again, adds nothing
-        signals.handle(lambda *_: os._exit(code))
+        handle(lambda *_: os._exit(code))
     raise SystemExit(code)
 
 

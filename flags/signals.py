@@ -9,8 +9,6 @@ import contextlib
 import os
 import signal
 import sys
-import threading
-from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,29 +49,6 @@ def outcome(interrupt: KeyboardInterrupt) -> tuple[int, str]:
 def raising() -> list[int]:
     """The signals that raise `Signalled` now; none in a process that is not one of a program."""
     return [number for number in _SAID if signal.getsignal(number) is raise_signalled]
-
-
-def handle(
-    handler: Callable[[int, Any], None], numbers: Iterable[int] = tuple(_SAID)
-) -> dict[int, Any]:
-    """Gives those of the signals that are not ignored to `handler`; returns the handlers before."""
-    if threading.current_thread() is not threading.main_thread():
-        return {}  # Python gives signals to the main thread only
-    heard = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
-    return {number: signal.signal(number, handler) for number in heard}
-
-
-@contextlib.contextmanager
-def handled(
-    handler: Callable[[int, Any], None], numbers: Iterable[int] = tuple(_SAID)
-) -> Iterator[None]:
-    """Does so while the block lasts."""
-    before = handle(handler, numbers)
-    try:
-        yield
-    finally:
-        for number, previous in before.items():
-            signal.signal(number, signal.SIG_DFL if previous is None else previous)
 
 
 def _program() -> str | None:

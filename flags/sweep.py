@@ -26,7 +26,8 @@ from absl import flags
 
 from zoo.config import RunConfig
 from zoo.errors import UsageError, expected_of
-from zoo.flags import program, signals
+from zoo.flags import program
+from zoo.handlers import handled
 from zoo.paper.grids import SWEEPS, read
 from zoo.run import Run, folder_lock
 from zoo.sweep import FAILED, FINISHED, RATE, UNFINISHED, Entry, Sweep, as_settings
@@ -222,7 +223,7 @@ def _call(command: list[str]) -> tuple[int, str, bool]:
             child.terminate()
 
     with (
-        signals.handled(stop, (signal.SIGTERM, signal.SIGHUP)),
+        handled(stop, (signal.SIGTERM, signal.SIGHUP)),
         subprocess.Popen(command, stderr=subprocess.PIPE) as child,
     ):
         children.append(child)

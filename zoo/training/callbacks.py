@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from tqdm import tqdm
 
 from zoo.data.images import ImageDataset
 from zoo.errors import UsageError, reason
+from zoo.handlers import handled
 from zoo.noise import row_noise, row_seeds
 from zoo.pictures import grid, save_png, side_by_side
 from zoo.pixels import as_floats
@@ -254,18 +254,8 @@ class Preemption(StepCallback):
                 raise KeyboardInterrupt
             self._asked = number
 
-        if threading.current_thread() is not threading.main_thread():
-            yield  # Python gives signals to the main thread only
-            return
-        numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-        # A background job of a shell ignores Ctrl-C, one under nohup SIGHUP, and they go on to.
-        heard = [n for n in numbers if signal.getsignal(n) is not signal.SIG_IGN]
-        before = {number: signal.signal(number, ask) for number in heard}
-        try:
+        with handled(ask):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
         if self._asked == signal.SIGINT:
             raise KeyboardInterrupt(f"stopped at step {self.step} of {self.span.last}")
 

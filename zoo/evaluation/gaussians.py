@@ -27,16 +27,19 @@ def gaussian_kl(mean: np.ndarray, stddev: np.ndarray) -> np.ndarray:
     kl = np.empty(len(mean))
     for start in range(0, len(mean), 4096):  # float64 copies of a block, never of everything
         rows = slice(start, start + 4096)
-        m, s = mean[rows].astype(np.float64), stddev[rows].astype(np.float64)
-        kl[rows] = 0.5 * (m * m + s * s - 1 - 2 * np.log(s)).sum(axis=1)
+        kl[rows] = _kl(mean[rows], stddev[rows]).sum(axis=1)
     return kl
 
 
 def kl_of_dimensions(mean: np.ndarray, stddev: np.ndarray) -> np.ndarray:
     """The mean over N examples of KL(N(mean_ni, stddev_ni^2) || N(0, 1)): [D], nats, float64."""
-    mean, stddev = check_posterior(mean, stddev)
+    return _kl(*check_posterior(mean, stddev)).mean(axis=0)
+
+
+def _kl(mean: np.ndarray, stddev: np.ndarray) -> np.ndarray:
+    """KL(N(mean, stddev^2) || N(0, 1)) of each number."""
     m, s = mean.astype(np.float64), stddev.astype(np.float64)
-    return 0.5 * (m * m + s * s - 1 - 2 * np.log(s)).mean(axis=0)
+    return 0.5 * (m * m + s * s - 1 - 2 * np.log(s))
 
 
 def check_posterior(mean: np.ndarray, stddev: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -63,6 +63,11 @@ class Cluster(NamedTuple):
     others: tuple[Place, ...]
 
 
+def has_workers(strategy: str) -> bool:
+    """Whether a strategy of that name, one of `zoo.config.STRATEGIES`, is of several workers."""
+    return strategy == "multi_worker" or (strategy == "auto" and bool(os.environ.get("TF_CONFIG")))
+
+
 def read_cluster() -> Cluster:
     """The cluster that TF_CONFIG describes.
 
@@ -122,7 +127,7 @@ def meet(cluster: Cluster) -> None:
 
 def check_own_port(strategy: str) -> None:
     """Raises `UsageError` at once where a worker of several could not listen on its own port."""
-    if strategy == "multi_worker" or (strategy == "auto" and os.environ.get("TF_CONFIG")):
+    if has_workers(strategy):
         _listen(read_cluster().own).close()
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-import os
 import signal
 import threading
 
 import tensorflow as tf
 
 from zoo.errors import UsageError, WorkerLost, reason
-from zoo.training.rendezvous import meet, read_cluster
+from zoo.training.rendezvous import has_workers, meet, read_cluster
 
 
 def make_strategy(name: str, cpu_devices: int | None = None) -> tf.distribute.Strategy:
@@ -26,7 +25,7 @@ def make_strategy(name: str, cpu_devices: int | None = None) -> tf.distribute.St
         WorkerLost: the other workers cannot be reached.
     """
     # The first two come before anything that starts TensorFlow's devices.
-    if name == "multi_worker" or (name == "auto" and os.environ.get("TF_CONFIG")):
+    if has_workers(name):
         return _multi_worker()
     if cpu_devices is not None:
         _split_cpu(cpu_devices)

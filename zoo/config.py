@@ -114,6 +114,10 @@ class ModelConfig(Declared):
         1.0, "Multiplier of all feature maps; 1 is the paper's.", above=0, at_most=64
     )
 
+    def chosen(self) -> dict[str, Any]:
+        """What is set beside the name of the model, as its class takes it."""
+        return {k: v for k, v in vars(self).items() if k != "model" and v is not None}
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig(Checked):

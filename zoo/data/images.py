@@ -126,13 +126,18 @@ class ImageDataset:
 def _fingerprint(dataset: ImageDataset, with_labels: bool) -> str:
     sizes = [(name, len(dataset.splits[name])) for name in sorted(dataset.splits)]
     digest = hashlib.sha256(json.dumps([sizes, dataset.image_shape]).encode())
-    for name, size in sizes:
+    for name, _ in sizes:
         images, labels = dataset.splits[name].images, dataset.splits[name].labels
-        for start in range(0, size, _BLOCK):  # a memory map may be larger than memory
-            digest.update(np.ascontiguousarray(images[start : start + _BLOCK]).data)
+        add_to(digest, images)
         if labels is not None and with_labels:
             digest.update(np.ascontiguousarray(labels).data)
     return digest.hexdigest()[:16]
+
+
+def add_to(digest: hashlib._Hash, images: np.ndarray) -> None:
+    """Feeds all bytes of images to a digest, in blocks: a memory map may be larger than memory."""
+    for start in range(0, len(images), _BLOCK):
+        digest.update(np.ascontiguousarray(images[start : start + _BLOCK]).data)
 
 
 def first_fingerprint(dataset: ImageDataset) -> str:

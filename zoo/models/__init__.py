@@ -44,6 +44,5 @@ def build_model(
     Raises:
         UsageError: as `zoo.models.base.PlayerModel`, or the model is unknown.
     """
-    settings = {k: v for k, v in vars(config).items() if k != "model" and v is not None}
-    cls = model_class(config.model)
+    cls, settings = model_class(config.model), config.chosen()
     return cls(image_shape=image_shape, seed=seed, dtype_policy=dtype_policy, **settings)

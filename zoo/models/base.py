@@ -135,13 +135,12 @@ class PlayerModel(KerasModel):
 
     def get_config(self) -> dict[str, Any]:
         """JSON-able arguments of the constructor."""
-        settings = {k: v for k, v in vars(self.config).items() if k != "model" and v is not None}
         return {
             "image_shape": list(self.image_shape),
             "seed": self.initial_seed,
             "dtype_policy": self.dtype_policy.name,
             "name": self.name,
-            **settings,
+            **self.config.chosen(),
         }
 
     def _build_networks(self) -> None:
@@ -369,20 +368,19 @@ def _image_shape(
     dataset: str | None, image_shape: tuple[int, int, int] | None
 ) -> tuple[int, int, int]:
     """The shape of a data set, or the one given, or that of `color_mnist_mini`."""
-    if dataset is not None:
-        own = DATASETS[dataset].image_shape if dataset in DATASETS else None
-        if own is None or image_shape is not None:
-            known = ", ".join(name for name, source in DATASETS.items() if source.image_shape)
+    if dataset is None and image_shape is not None:
+        if len(image_shape) != 3 or not all(isinstance(n, int) and n > 0 for n in image_shape):
             raise UsageError(
-                f"dataset={dataset!r}, image_shape={image_shape!r}: expected a data set whose "
-                f"images have a shape of their own ({known}), or a shape"
+                f"image_shape={image_shape!r} is not accepted: expected (height, width, channels)"
             )
-        return own
-    if image_shape is None:
-        return _image_shape("color_mnist_mini", None)
-    if len(image_shape) != 3 or not all(isinstance(n, int) and n > 0 for n in image_shape):
+        height, width, channels = image_shape
+        return height, width, channels
+    name = "color_mnist_mini" if dataset is None else dataset
+    own = DATASETS[name].image_shape if name in DATASETS else None
+    if own is None or image_shape is not None:
+        known = ", ".join(name for name, source in DATASETS.items() if source.image_shape)
         raise UsageError(
-            f"image_shape={image_shape!r} is not accepted: expected (height, width, channels)"
+            f"dataset={dataset!r}, image_shape={image_shape!r}: expected a data set whose "
+            f"images have a shape of their own ({known}), or a shape"
         )
-    height, width, channels = image_shape
-    return height, width, channels
+    return own

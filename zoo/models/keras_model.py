@@ -276,13 +276,12 @@ class KerasModel(keras.Model):
             UsageError: another format or an input signature is asked for, the model makes no
                 images, or the folder cannot be written.
         """
-        if format != "tf_saved_model" or kwargs:
-            what = (
-                f"format={format!r}" if format != "tf_saved_model" else f"{next(iter(kwargs))}=..."
-            )
+        others = [f"format={format!r}"] if format != "tf_saved_model" else []
+        others += [f"{name}=..." for name in kwargs]
+        if others:
             raise UsageError(
-                f"export({what}) is not accepted: expected format='tf_saved_model', which has the "
-                "zoo's signatures; zoo-export --format=onnx,tflite writes the others of a run"
+                f"export({others[0]}) is not accepted: expected format='tf_saved_model', which has "
+                "the zoo's signatures; zoo-export --format=onnx,tflite writes the others of a run"
             )
         folder = usable_path(filepath, "filepath")
         functions = signature_functions(self)

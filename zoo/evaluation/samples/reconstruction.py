@@ -13,6 +13,7 @@ from zoo.data.images import ImageDataset
 from zoo.errors import UsageError
 from zoo.evaluation.protocol import Metric, Picture, mean_record
 from zoo.evaluation.subject.subject import Subject
+from zoo.evaluation.subject.walks import point_codes
 from zoo.pictures import side_by_side
 from zoo.pixels import as_floats, check_pair
 from zoo.records import Record
@@ -71,16 +72,9 @@ def ssim(images: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
 def reconstruct(subject: Subject, images: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Batches of images and their reconstructions through the point code, both `[B, H, W, C]` in
     [0, 1]."""
-    start = 0
-    for codes in subject.batches("encode", images=images):
-        if "z" not in codes:
-            raise UsageError(
-                f"{subject.name}: its encode gives {', '.join(codes)}; expected z, the point code"
-            )
-        decoded = subject.all("decode", z=codes["z"])["images"]
-        originals = as_floats(images[start : start + len(decoded)])
-        yield originals, decoded
-        start += len(decoded)
+    for start in range(0, len(images), subject.batch_size):
+        part = images[start : start + subject.batch_size]
+        yield as_floats(part), subject.all("decode", z=point_codes(subject, part))["images"]
 
 
 class Reconstruction(Metric):

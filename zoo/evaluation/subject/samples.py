@@ -12,6 +12,7 @@ import numpy as np
 
 from zoo.data import decoding
 from zoo.data.cache import Append, file_state, load_or_decode
+from zoo.data.images import add_to
 from zoo.data.listing import account, list_images
 from zoo.errors import UsageError, reason
 from zoo.evaluation.subject.subject import Subject
@@ -154,6 +155,5 @@ def _read_folder(folder: Path, image_shape: tuple[int, int, int], skip_broken: b
 def _fingerprint(images: np.ndarray) -> str:
     """16 hex digits of type, shape and every value."""
     digest = hashlib.sha256(json.dumps([images.dtype.str, images.shape]).encode())
-    for start in range(0, len(images), _BLOCK):
-        digest.update(np.ascontiguousarray(images[start : start + _BLOCK]).data)
+    add_to(digest, images)
     return digest.hexdigest()[:16]

@@ -35,19 +35,16 @@ def variants():
         found += [{"model": model, option.name: another(option)} for option in own(cls, "options")]
         if model in INSTRUMENTS:
             continue
-        for kind, accepted, table in (
-            ("likelihood", cls.likelihoods, LIKELIHOODS),
-            ("posterior", own(cls, "posteriors"), POSTERIORS),
-        ):
-            for name in accepted:
-                variant = {"model": model, kind: name}
-                if name not in seen or kind == "posterior" and name != cls.posteriors[0]:
-                    if name != accepted[0]:
-                        found.append(variant)
-                    if name not in seen:
-                        options = follow(table[name]).options
-                        found += [{**variant, option.name: another(option)} for option in options]
-                seen.add(name)
+        new = [("likelihood", n, LIKELIHOODS[n]) for n in cls.likelihoods if n not in seen]
+        new += [("posterior", n, POSTERIORS[n]) for n in own(cls, "posteriors")]
+        for kind, name, part in new:
+            variant = {"model": model, kind: name}
+            if name not in (*cls.likelihoods[:1], *cls.posteriors[:1]):  # the model's defaults
+                found.append(variant)
+            if name not in seen:
+                options = follow(part).options
+                found += [{**variant, option.name: another(option)} for option in options]
+            seen.add(name)
         if not seen.issuperset(cls.players):
             seen |= {*cls.players}
             found += [{"model": model, "network": name} for name in OTHER_NETWORKS]

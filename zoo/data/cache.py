@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,11 @@ def file_state(path: Path) -> list[int] | None:
     except OSError:  # Whoever reads the file says what is wrong with it.
         return None
     return [state.st_size, state.st_mtime_ns]
+
+
+def file_states(folder: Path, names: Iterable[str]) -> list[list[Any]]:
+    """Name and `file_state` of each file of a folder."""
+    return [[name, file_state(folder / name)] for name in names]
 
 
 def load_or_decode(

@@ -20,7 +20,7 @@ from PIL import Image
 
 from zoo.config import SPLITS, DataConfig
 from zoo.data import decoding, tfds_sets
-from zoo.data.cache import Append, file_state, load_or_decode
+from zoo.data.cache import Append, file_state, file_states, load_or_decode
 from zoo.data.images import ImageDataset, consecutive
 from zoo.data.listing import account, tally
 from zoo.errors import UsageError
@@ -91,7 +91,7 @@ def _load_local(source: Path, skip_broken: bool) -> ImageDataset:
         state: Any  # JSON-able
         if source.is_dir():
             members, read = _open_folder(source)
-            state = [[name, file_state(source / name)] for name in members]
+            state = file_states(source, members)
         else:
             state = file_state(source)
             members, read = _open_zip(source, stack)

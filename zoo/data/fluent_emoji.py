@@ -16,7 +16,7 @@ import numpy as np
 
 from zoo.config import SPLITS, DataConfig
 from zoo.data import decoding
-from zoo.data.cache import Append, file_state, load_or_decode
+from zoo.data.cache import Append, file_states, load_or_decode
 from zoo.data.images import ImageDataset, consecutive
 from zoo.data.listing import account, list_images, tally
 from zoo.errors import UsageError
@@ -77,8 +77,7 @@ def load(config: DataConfig) -> ImageDataset:
         counts = {split: used[split] for split in SPLITS}
         return {"counts": counts, **decoding.skip_notes(skipped)}
 
-    states = [[name, file_state(folder / name)] for name in names]
-    ingredients = [str(folder), states, config.skip_broken, RECIPE]
+    ingredients = [str(folder), file_states(folder, names), config.skip_broken, RECIPE]
     decoded = load_or_decode("fluent_emoji", ingredients, (SIZE, SIZE, 3), decode)
     left_out = {**listing.left_out, **others, **decoded.notes["left_out"]}
     provenance = {

@@ -12,7 +12,7 @@ import numpy as np
 
 from zoo.config import SPLITS, DataConfig
 from zoo.data import decoding
-from zoo.data.cache import Append, file_state, load_or_decode
+from zoo.data.cache import Append, file_states, load_or_decode
 from zoo.data.images import ImageDataset, consecutive
 from zoo.data.listing import account, list_images
 from zoo.data.splits import NAMES, check_enough, chosen, fill
@@ -69,7 +69,7 @@ def load(config: DataConfig) -> ImageDataset:
 
     ingredients = {
         "folder": str(folder),
-        "files": [[name, file_state(folder / name)] for name in names],
+        "files": file_states(folder, names),
         "skip_broken": config.skip_broken,
         "decoder": decoding.DECODER_VERSION,
         "notes": 2,  # of this set alone: they have names

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from zoo.data import decoding
-from zoo.data.cache import Append, file_state, load_or_decode
+from zoo.data.cache import Append, file_states, load_or_decode
 from zoo.data.images import add_to
 from zoo.data.listing import account, list_images
 from zoo.errors import UsageError, reason
@@ -142,7 +142,7 @@ def _read_folder(folder: Path, image_shape: tuple[int, int, int], skip_broken: b
 
     ingredients = {
         "folder": str(folder),
-        "files": [[name, file_state(folder / name)] for name in listing.names],
+        "files": file_states(folder, listing.names),
         "skip_broken": skip_broken,
         "decoder": decoding.DECODER_VERSION,
     }

@@ -31,7 +31,6 @@ from zoo.evaluation.protocol import Metric, Picture, few, short
 from zoo.evaluation.subject.subject import Subject
 from zoo.figures import panels
 from zoo.losses import gradient_penalty
-from zoo.models.settings import keras_settings
 from zoo.networks.critics import ImageCritic
 from zoo.noise import row_noise, row_seeds
 from zoo.pixels import as_floats
@@ -62,10 +61,9 @@ class Critic:
         self.seed = seed
         keras.utils.set_random_seed(seed)
         family = networks.family(image_shape)
-        with keras_settings():
-            self.network = ImageCritic(family, image_shape, width, batch_norm=False)
-            self.optimizer = keras.optimizers.Adam(_LEARNING_RATE, 0.5, 0.9, epsilon=1e-8)
-            self.optimizer.build(self.network.trainable_variables)
+        self.network = ImageCritic(family, image_shape, width, batch_norm=False)
+        self.optimizer = keras.optimizers.Adam(_LEARNING_RATE, 0.5, 0.9, epsilon=1e-8)
+        self.optimizer.build(self.network.trainable_variables)
         self._step = tf.function(self._update)
 
     def _update(self, real: tf.Tensor, fake: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:

@@ -33,6 +33,7 @@ VARIANTS = {
     "vae_real_nvp": {"model": "vae", "posterior": "real_nvp"},
     "vae_quantized_normal": {"model": "vae", "likelihood": "quantized_normal"},
     **{name: {} for name in zoo.MODELS if name not in ("vae", "wgan_gp")},
+    "veegan_deterministic": {"model": "veegan", "posterior": "deterministic"},
     "veegan_adversarial": {"model": "veegan", "reconstructor_adversarial": True},
     # The slowest last: five critic updates a step; 256 numbers where other decoders emit one.
     "wgan_gp": {},
@@ -102,11 +103,11 @@ rates; this page shows that every model learns, and ranks none.
   magnitude.
 - {versions}.
 
-`veegan` does not learn to draw at this length, and its critic tells why (below its picture): the
-sign of its logit goes with the code, whichever image stands beside it. Nothing in the model's
-default losses draws the codes of data towards the prior, so that the critic tells the two joint
-distributions apart by their codes alone, and the decoder learns little about images. With
-`reconstructor_adversarial` the encoder takes part, and the critic loses that handle.
+`veegan_deterministic` does not learn to draw, and its critic tells why (below its picture): the
+sign of its logit goes with the code, whichever image stands beside it. Nothing in its losses draws
+the codes of data towards the prior, so that the critic tells the two joint distributions apart by
+their codes alone, and the decoder learns little about images. The unit variance of `veegan`'s
+reconstructor takes that handle away; with `reconstructor_adversarial` the encoder takes part.
 
 """
     columns = ("model", "reconstruction", "terms", "losses", "steps/s")

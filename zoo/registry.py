@@ -53,6 +53,7 @@ LIKELIHOODS = {
 POSTERIORS = {
     "gaussian": "zoo.distributions.posteriors.GaussianHead",
     "real_nvp": "zoo.distributions.posteriors.RealNVPHead",
+    "unit_gaussian": "zoo.distributions.posteriors.UnitGaussianHead",
     "deterministic": "zoo.distributions.posteriors.DeterministicHead",
     "implicit": "zoo.distributions.posteriors.ImplicitHead",
 }

@@ -56,6 +56,7 @@ CASES = [
     ({"model": "wgan_gp", "gradient_penalty": 0.0}, "image_critic", SAMPLES),
     ({"model": "adversarial_vb"}, "joint_critic", JOINT_OF_VB),
     ({"model": "veegan"}, "joint_critic", JOINT_OF_VEEGAN),
+    ({"model": "veegan", "posterior": "deterministic"}, "joint_critic", JOINT_OF_VEEGAN),
     ({"model": "veegan", "reconstructor_adversarial": True}, "joint_critic", JOINT_OF_ALI),
 ]
 

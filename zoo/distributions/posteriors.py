@@ -33,6 +33,7 @@ __all__ = [
     "ImplicitHead",
     "PosteriorHead",
     "RealNVPHead",
+    "UnitGaussianHead",
     "prior",
 ]
 
@@ -197,6 +198,22 @@ class RealNVPHead(GaussianHead):
             "flow_context": self.flow_context,
         }
         return {**super().get_config(), **own}
+
+
+@keras.saving.register_keras_serializable(package="zoo")
+class UnitGaussianHead(PosteriorHead):
+    """q(z|x) = N(F(x), I): only the mean is learned."""
+
+    explicit = True
+
+    def __init__(self, latent_size: int, **kwargs: Any):
+        _at_least(1, latent_size=latent_size)
+        super().__init__(latent_size, latent_size, _dense(latent_size), **kwargs)
+
+    def distribution(self, features: tf.Tensor) -> GaussianPosterior:
+        """q(z|x) of features `[N, F]`."""
+        mean = tf.cast(self(features), tf.float32)
+        return GaussianPosterior(loc=mean, scale_diag=tf.ones_like(mean))
 
 
 @keras.saving.register_keras_serializable(package="zoo")

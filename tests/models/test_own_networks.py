@@ -4,7 +4,18 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras.layers import BatchNormalization, Conv2D, Dense, Dropout, Flatten, ReLU, Reshape
+from keras.layers import (
+    BatchNormalization,
+    Conv2D,
+    Conv2DTranspose,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePooling2D,
+    LeakyReLU,
+    ReLU,
+    Reshape,
+)
 
 import zoo
 from zoo.errors import UsageError
@@ -13,19 +24,23 @@ SHAPE = (16, 24, 1)
 IMAGES = np.random.default_rng(0).random((8, *SHAPE), np.float32)
 
 
+# Convolutions and means: TensorFlow may sum the many inputs of a dense layer of few units in
+# another order each time.
 def trunk(features=6):
-    stack = [keras.Input(SHAPE), Conv2D(4, 5, 2), BatchNormalization(), ReLU(), Flatten()]
-    return keras.Sequential([*stack, Dropout(0.2), Dense(features)], name="my_trunk")
+    stack = [keras.Input(SHAPE), Conv2D(4, 5, 2), BatchNormalization(), ReLU()]
+    stack += [GlobalAveragePooling2D(), Dropout(0.2), Dense(features)]
+    return keras.Sequential(stack, name="my_trunk")
 
 
 def decoder(latent_size=3, channels=1):
-    stack = [Dense(16 * 24 * channels), Reshape((16, 24, channels))]
-    return keras.Sequential([keras.Input((latent_size,)), *stack], name="my_decoder")
+    stack = [keras.Input((latent_size,)), Dense(48), Reshape((4, 6, 2))]
+    return keras.Sequential([*stack, Conv2DTranspose(channels, 4, 4)], name="my_decoder")
 
 
 def critic(features=5):
     images = keras.Input(SHAPE)
-    return keras.Model(images, Dense(features)(Flatten()(images)), name="my_critic")
+    maps = LeakyReLU()(Conv2D(4, 5, 2)(images))
+    return keras.Model(images, Dense(features)(GlobalAveragePooling2D()(maps)), name="my_critic")
 
 
 @keras.saving.register_keras_serializable(package="tests")
@@ -35,10 +50,10 @@ class Subclassed(keras.Model):
     def __init__(self, features=6, **kwargs):
         super().__init__(**kwargs)
         self.features = features
-        self.flatten, self.dense = Flatten(), Dense(features)
+        self.mean, self.dense = GlobalAveragePooling2D(), Dense(features)
 
     def call(self, images):
-        return self.dense(self.flatten(images))
+        return self.dense(self.mean(images))
 
     def get_config(self):
         return {**super().get_config(), "features": self.features}
@@ -55,6 +70,7 @@ MODELS = {
 
 
 def make(name):
+    keras.utils.set_random_seed(2)  # of the networks, which are made before the model
     return zoo.create_model(name.split()[0], image_shape=SHAPE, width=0.06, **MODELS[name]())
 
 

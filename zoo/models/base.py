@@ -126,9 +126,9 @@ class PlayerModel(KerasModel):
             if value is None:
                 filled[field.name] = defaults.get(field.name)
             elif field.name not in {"model", "width", *defaults}:
-                own = ", ".join(sorted(defaults)) or "none"
+                has = ", ".join(sorted(defaults)) or "none"
                 raise UsageError(
-                    f"{config.model} has no option {field.name} (given {value!r}); it has: {own}"
+                    f"{config.model} has no option {field.name} (given {value!r}); it has: {has}"
                 )
         return config.replace(**filled)
 

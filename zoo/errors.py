@@ -5,12 +5,13 @@ import difflib
 import re
 from collections.abc import Iterable
 
-# How TensorFlow says which of its kernels failed: `{{function_node ...}} `, ` [Op:SaveV2]`.
-_KERNEL = re.compile(r"\{\{.*?\}\} *| *\[Op:\w+\]")
-# What it puts in front of what the kernel says.
+# How TensorFlow says which of its kernels failed: `{{function_node ...}} `, ` [Op:SaveV2]`; and
+# what Keras prints in bold.
+_KERNEL = re.compile(r"\{\{.*?\}\} *| *\[Op:\w+\]|\x1b\[\d+m")
+# What they put in front of what the kernel or the layer says.
 _HEADING = re.compile(
     r"Graph execution error:|Detected at node|<stack traces unavailable>|\d+ root error|\s*File "
-    r"|\s*\(\d+\) \w+: *$"
+    r"|\s*\(\d+\) \w+: *$|Exception encountered when calling "
 )
 _WHERE = re.compile(r"Error in user-defined function passed to .*?: (?=assertion failed)")
 

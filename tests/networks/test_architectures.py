@@ -199,7 +199,7 @@ def test_the_default_of_a_size():
     ("shape", "name", "message"),
     [
         ((15, 30, 3), None, r"images of the shape \[15, 30, 3\]: expected 1 to 4 channels and"),
-        ((64, 257, 3), None, r"16 to 256 pixels a side \(dcgan\), squares of 32 or 64 \(resnet\)$"),
+        ((64, 257, 3), None, r"16 to 256 pixels a side \(dcgan\), squares of 32 or 64 \(resnet\)"),
         ((32, 32, 5), None, r"\[32, 32, 5\]: expected 1 to 4 channels and"),
         ((28, 28, 3), "resnet", r"no networks of resnet .* squares of 32 or 64 \(resnet\)$"),
         ((32, 64, 3), "resnet", r"no networks of resnet .* squares of 32 or 64"),

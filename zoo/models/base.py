@@ -22,6 +22,7 @@ from zoo.errors import UsageError
 from zoo.models.keras_model import KerasModel
 from zoo.models.optimizers import Rate
 from zoo.models.settings import keras_settings
+from zoo.networks.own import OwnNetworks
 from zoo.noise import Noise, step_noise
 from zoo.options import Option
 from zoo.registry import DATASETS, INSTRUMENTS, MODELS
@@ -60,6 +61,7 @@ class PlayerModel(KerasModel):
     options: tuple[Option, ...] = ()
     learning_rates: Mapping[str, float] = {}
     repeated_players: tuple[str, ...] = ()
+    own: OwnNetworks | None = None  # of a generative model
 
     def __init__(
         self,
@@ -85,7 +87,7 @@ class PlayerModel(KerasModel):
             super().__init__(name=name or config.model, autocast=False)
             self.image_shape = shape
             self.initial_seed = training.seed
-            self.config = self.resolve(config, shape)
+            self.config = self.resolve(config, shape, self.own)
             for option in self.options:
                 setattr(self, option.name, getattr(self.config, option.name))
             self._build_networks()
@@ -103,28 +105,30 @@ class PlayerModel(KerasModel):
 
     @classmethod
     def defaults(
-        cls, image_shape: tuple[int, int, int], network: str | None = None
+        cls, image_shape: tuple[int, int, int], network: str | None, own: OwnNetworks | None
     ) -> dict[str, Any]:
         """The settings that apply to this model on such images, beside `width`, with defaults."""
         return {option.name: option.default for option in cls.options}
 
     @classmethod
-    def resolve(cls, config: ModelConfig, image_shape: tuple[int, int, int]) -> ModelConfig:
+    def resolve(
+        cls, config: ModelConfig, image_shape: tuple[int, int, int], own: OwnNetworks | None = None
+    ) -> ModelConfig:
         """`config` with every None that this model has a default for filled in.
 
         Raises:
             UsageError: a setting does not apply to this model.
         """
-        defaults = cls.defaults(image_shape, config.network)
+        defaults = cls.defaults(image_shape, config.network, own)
         filled: dict[str, Any] = {}
         for field in dataclasses.fields(config):
             value = getattr(config, field.name)
             if value is None:
                 filled[field.name] = defaults.get(field.name)
             elif field.name not in {"model", "width", *defaults}:
-                own = ", ".join(sorted(defaults)) or "none"
+                has = ", ".join(sorted(defaults)) or "none"
                 raise UsageError(
-                    f"{config.model} has no option {field.name} (given {value!r}); it has: {own}"
+                    f"{config.model} has no option {field.name} (given {value!r}); it has: {has}"
                 )
         return config.replace(**filled)
 
@@ -343,12 +347,16 @@ class PlayerModel(KerasModel):
         }
         return {"step": self.step, **self._network_state, **optimizers}
 
+    def path(self, variable: keras.Variable) -> str:
+        """Of a variable of a network, the same in every process but for the counters of layers."""
+        return variable.path
+
     @property
     def _network_state(self) -> dict[str, keras.Variable]:
         state: dict[str, keras.Variable] = {}
         for player in self.players:
             variables = getattr(self, player).variables
-            names = stable_names([variable.path for variable in variables])
+            names = stable_names([self.path(variable) for variable in variables])
             state |= {f"{player}/{n}": v for n, v in zip(names, variables, strict=True)}
         return state
 

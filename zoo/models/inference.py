@@ -19,6 +19,8 @@ from zoo.models.base import PlayerModel, batch_rows
 from zoo.models.door import take_codes
 from zoo.networks.critics import CodeCritic, ImageCritic, JointCritic
 from zoo.networks.encoder import Encoder
+from zoo.networks.own import OwnNetworks
+from zoo.networks.own import from_config as networks_from_config
 from zoo.noise import Noise, as_noise, row_noise, row_seed_tensor, row_seeds
 from zoo.options import Option
 from zoo.registry import LIKELIHOODS, POSTERIORS, follow
@@ -53,6 +55,17 @@ class GenerativeModel(PlayerModel):
 
     As a Keras model it takes images and gives reconstructions; without an encoder it gives a sample
     for each image, whatever the image is, of which number i is number i of `sample(n, seed=0)`.
+
+    Args:
+        encoder: a Keras model of one's own in the place of the family's: images `[N, H, W, C]` in
+            [0, 1] -> features `[N, F]`, to which the posterior's head is added.
+        decoder: likewise, z `[N, D]` -> the likelihood's maps `[N, H, W, ...]`.
+        image_critic: likewise, images -> the logit `[N, 1]`, or features `[N, F]`, to which a
+            linear layer is added. A joint critic takes features.
+        **arguments: of `PlayerModel`.
+
+    Raises:
+        UsageError: as `PlayerModel`; a network does not fit, or is none of this model.
     """
 
     critic_batch_norm = True
@@ -60,6 +73,19 @@ class GenerativeModel(PlayerModel):
     matching_by_posterior: Mapping[str, Matching] = {}
     likelihoods: tuple[str, ...] = ()
     posteriors: tuple[str, ...] = ()
+    own: OwnNetworks
+
+    def __init__(
+        self,
+        *,
+        encoder: keras.Model | None = None,
+        decoder: keras.Model | None = None,
+        image_critic: keras.Model | None = None,
+        **arguments: Any,
+    ):
+        given = {"encoder": encoder, "decoder": decoder, "image_critic": image_critic}
+        self.own = OwnNetworks(self.registered_name(), self.players, given)
+        super().__init__(**arguments)
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
@@ -67,24 +93,24 @@ class GenerativeModel(PlayerModel):
 
     @classmethod
     def defaults(
-        cls, image_shape: tuple[int, int, int], network: str | None = None
+        cls, image_shape: tuple[int, int, int], network: str | None, own: OwnNetworks | None
     ) -> dict[str, Any]:
-        """Those of its options, of the network family, and of all likelihoods and posteriors that
-        it accepts."""
+        """Those of its options, of the networks, and of all likelihoods and posteriors that it
+        accepts."""
         distributions = {"likelihood": cls.likelihoods, "posterior": cls.posteriors}
-        network = networks.family_name(image_shape, network)
         parts = [follow(LIKELIHOODS[name]) for name in cls.likelihoods]
         parts += [follow(POSTERIORS[name]) for name in cls.posteriors]
         return {
-            "network": network,
-            "latent_size": networks.family(image_shape, network).DEFAULT_LATENT_SIZE,
+            **_network_defaults(image_shape, network, own),
             **{name: accepted[0] for name, accepted in distributions.items() if accepted},
             **{option.name: option.default for part in parts for option in part.options},
-            **super().defaults(image_shape, network),
+            **super().defaults(image_shape, network, own),
         }
 
     @classmethod
-    def resolve(cls, config: ModelConfig, image_shape: tuple[int, int, int]) -> ModelConfig:
+    def resolve(
+        cls, config: ModelConfig, image_shape: tuple[int, int, int], own: OwnNetworks | None = None
+    ) -> ModelConfig:
         """`config` with every None that this model has a default for filled in.
 
         Raises:
@@ -97,7 +123,19 @@ class GenerativeModel(PlayerModel):
                 raise UsageError(
                     f"{config.model} does not take {name}={value}: expected {expected}"
                 )
-        return super().resolve(config, image_shape)
+        resolved = super().resolve(config, image_shape, own)
+        if resolved.latent_size is None:
+            raise UsageError("latent_size is not known: the decoder does not say what it takes")
+        return resolved
+
+    def get_config(self) -> dict[str, Any]:
+        """JSON-able arguments of the constructor."""
+        return {**super().get_config(), **self.own.get_config()}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> GenerativeModel:
+        """The inverse of `get_config`."""
+        return cls(**networks_from_config(config))
 
     @property
     def latent_size(self) -> int:
@@ -109,9 +147,9 @@ class GenerativeModel(PlayerModel):
     # ---- Networks ------------------------------------------------------------------------------
 
     def _build_networks(self) -> None:
-        """One network per player, all from one family."""
+        """One network per player, all but the user's own from one family."""
         shape = self.image_shape
-        family = networks.family(shape, self.config.network)
+        family = self.own.family(shape, self.config.network)
         size, width = self.latent_size, self.config.width
         self.likelihood_head = self._make_likelihood()
         channels = self.likelihood_head.output_channels(shape[2])
@@ -124,6 +162,10 @@ class GenerativeModel(PlayerModel):
         }
         for player in self.players:
             setattr(self, player, builders[player]())
+
+    def path(self, variable: keras.Variable) -> str:
+        """Of a variable of a network, whoever made that."""
+        return self.own.path(variable)
 
     def input_shapes(self, player: str) -> list[tuple[int, ...]]:
         """Of one row of each input of a player's network."""
@@ -299,3 +341,15 @@ class GenerativeModel(PlayerModel):
         if self.config.posterior == "real_nvp" and not self.config.flow_context:
             names.append("to_base")
         return tuple(names)
+
+
+def _network_defaults(
+    image_shape: tuple[int, int, int], network: str | None, own: OwnNetworks | None
+) -> dict[str, Any]:
+    """The family and D; no family where all networks are the user's own, whose decoder says D."""
+    size = own.latent_size if own else None
+    if own and own.complete:
+        return {"latent_size": size}
+    name = networks.family_name(image_shape, network)
+    family = networks.family(image_shape, name)
+    return {"network": name, "latent_size": size or family.DEFAULT_LATENT_SIZE}

@@ -245,6 +245,26 @@ class KerasModel(keras.Model):
         """The inverse of `get_compile_config`."""
         self.compile(**from_json(config))
 
+    @property
+    def _random_state(self) -> dict[str, keras.Variable]:
+        """Of layers that draw, as Dropout."""
+        states = [v for v in self.variables if v.name == "seed_generator_state"]
+        return {f"random_{i}": state for i, state in enumerate(states)}
+
+    def save_own_variables(self, store: Any) -> None:
+        """As Keras's, with the state of layers that draw, which Keras leaves out."""
+        super().save_own_variables(store)
+        for name, state in self._random_state.items():
+            store[name] = state.numpy()
+
+    def load_own_variables(self, store: Any) -> None:
+        """The inverse of `save_own_variables`."""
+        random = self._random_state
+        others = {name: store[name] for name in store.keys() if name not in random}  # noqa: SIM118
+        super().load_own_variables(others)
+        for name, state in random.items():
+            state.assign(store[name])
+
     # ---- Others --------------------------------------------------------------------------------
 
     @property

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from zoo.networks import layers
+from zoo.networks import NetworkFamily, layers
 from zoo.options import Option
 
 CODE_CRITIC_UNITS = Option(
@@ -24,14 +23,18 @@ class ImageCritic(keras.Model):
     Table 4).
 
     Args:
-        family: the module of networks that has the trunk and the head.
+        family: the networks that the trunk and the head are of.
         image_shape: `(H, W, C)`.
         width: multiplier of feature maps.
         batch_norm: off where a gradient penalty is taken per example.
     """
 
     def __init__(
-        self, family: ModuleType, image_shape: tuple[int, int, int], width: float, batch_norm: bool
+        self,
+        family: NetworkFamily,
+        image_shape: tuple[int, int, int],
+        width: float,
+        batch_norm: bool,
     ):
         super().__init__(name="image_critic")
         self.trunk = family.image_critic_trunk(image_shape, width, batch_norm)
@@ -96,7 +99,11 @@ class JointCritic(keras.Model):
     """
 
     def __init__(
-        self, family: ModuleType, image_shape: tuple[int, int, int], latent_size: int, width: float
+        self,
+        family: NetworkFamily,
+        image_shape: tuple[int, int, int],
+        latent_size: int,
+        width: float,
     ):
         super().__init__(name="joint_critic")
         self.trunk = family.image_critic_trunk(image_shape, width)

@@ -24,8 +24,6 @@ SHAPE = (16, 24, 1)
 IMAGES = np.random.default_rng(0).random((8, *SHAPE), np.float32)
 
 
-# Convolutions and means: TensorFlow may sum the many inputs of a dense layer of few units in
-# another order each time.
 def trunk(features=6):
     stack = [keras.Input(SHAPE), Conv2D(4, 5, 2), BatchNormalization(), ReLU()]
     stack += [GlobalAveragePooling2D(), Dropout(0.2), Dense(features)]
@@ -89,10 +87,12 @@ def test_they_are_trained_and_saved(name, tmp_path):
     model.save(file)
     other = zoo.load_model(file)
     assert other.fingerprint == model.fingerprint
-    for one in (model, other):  # goes on bit-identically
-        one.train_on_batch(IMAGES)
-    assert other.fingerprint == model.fingerprint
     np.testing.assert_array_equal(other.predict(IMAGES), model.predict(IMAGES))
+    for one in (model, other):
+        one.train_on_batch(IMAGES)
+    # Goes on as it was, up to the order of a sum: a lost slot of Adam's would differ by 1e-3.
+    for key, value in model.state.items():
+        np.testing.assert_allclose(other.state[key], value, rtol=1e-4, atol=1e-5, err_msg=key)
 
 
 def test_they_are_the_users_own():

@@ -37,6 +37,7 @@ demo: $(INSTALLED)
 	$(BIN)/zoo-sample --run_dir=$(DEMO)/vae --num_samples=64 --output=$(DEMO)/samples.png
 	$(BIN)/zoo-export --run_dir=$(DEMO)/vae --output=$(DEMO)/served --name=vae
 	$(BIN)/zoo-report --run_dir=$(DEMO)/vae
+	$(BIN)/zoo-sample --pretrained=color_mnist_mini/vae --num_samples=64 --output=$(DEMO)/pretrained.png
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not slow and not clients'

@@ -49,6 +49,7 @@ setup(
         "zoo": ["py.typed"],
         "zoo.flags": ["presets/*.flags", "presets/*/*.flags"],
         "zoo.paper": ["sweeps/*.json"],
+        "zoo.pretrained": ["**/*.json", "**/*.jsonl", "**/*.npz", "**/*.png"],
     },
     install_requires=[
         "absl-py>=2.1",

@@ -16,10 +16,10 @@ from zoo.export.versions import new_version
 from zoo.export.warmup import write_warmup
 from zoo.files import atomic_folder, write_json
 from zoo.formats import FORMAT_VERSION
+from zoo.manifest import write_manifest
 from zoo.registry import source_of
 from zoo.run import Run, versions
 from zoo.saved_model.contract import PORTABLE, require
-from zoo.saved_model.manifest import write_manifest
 from zoo.saved_model.signatures import portable_functions, signature_functions
 from zoo.saved_model.writer import write_saved_model
 

@@ -24,7 +24,13 @@ EVERY = "all"
 def define(values: flags.FlagValues) -> None:
     """Flags of zoo-encode."""
     program.define_shared(
-        values, "run_dir", "saved_model", "trust", "output", output="The .npz to write."
+        values,
+        "run_dir",
+        "pretrained",
+        "saved_model",
+        "trust",
+        "output",
+        output="The .npz to write.",
     )
     program.define_settings(values, DataConfig)
     help = "Whose images; all, one after the other, by default."
@@ -33,7 +39,7 @@ def define(values: flags.FlagValues) -> None:
 
 def main(values: flags.FlagValues) -> None:
     """Encodes."""
-    program.exactly_one(values, "run_dir", "saved_model")
+    program.exactly_one(values, "run_dir", "pretrained", "saved_model")
     program.exactly_one(values, "output")
     output = Path(values.output)
     if output.suffix != ".npz":

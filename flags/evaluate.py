@@ -24,6 +24,7 @@ def define(values: flags.FlagValues) -> None:
     program.define_shared(
         values,
         "run_dir",
+        "pretrained",
         "saved_model",
         "trust",
         "output",
@@ -46,7 +47,7 @@ def main(values: flags.FlagValues) -> None:
     """Evaluates."""
     if listings.print_asked(values):
         return
-    source = program.exactly_one(values, "run_dir", "saved_model", "samples")
+    source = program.exactly_one(values, "run_dir", "pretrained", "saved_model", "samples")
     settings = EvaluationConfig(**program.settings(values, EvaluationConfig))
     if not values.metrics:
         raise UsageError("metrics='' is not accepted: expected names, as elbo,marginal_kl, or all")
@@ -54,6 +55,8 @@ def main(values: flags.FlagValues) -> None:
     data = sources.data_of(values, run)
     if values.output and (run is not None or data is not None):
         output = Path(values.output)
+    elif run is not None and run.is_pretrained:
+        raise UsageError("a pretrained model needs --output: nothing is written to its folder")
     elif run is not None:
         output = run.path / "evaluation.json"
     else:

@@ -17,13 +17,14 @@ from zoo.errors import UsageError
 from zoo.export.formats import PACKAGES, SAVED_MODEL, require_formats
 from zoo.export.versions import new_version
 from zoo.files import check_writable
-from zoo.flags import parsers, program
-from zoo.run import Run
+from zoo.flags import parsers, program, sources
 
 
 def define(values: flags.FlagValues) -> None:
     """Flags of zoo-export."""
-    program.define_shared(values, "run_dir", "output", output="Folder above the model's name.")
+    program.define_shared(
+        values, "run_dir", "pretrained", "output", output="Folder above the model's name."
+    )
     flags.DEFINE_string("name", None, "Name of the model towards its clients.", flag_values=values)
     parsers.define_whole(
         "version", None, "Version; the next free one by default.", flag_values=values
@@ -45,7 +46,8 @@ def define(values: flags.FlagValues) -> None:
 
 def main(values: flags.FlagValues) -> None:
     """Exports."""
-    for name in ("run_dir", "output", "name"):
+    program.exactly_one(values, "run_dir", "pretrained")
+    for name in ("output", "name"):
         program.exactly_one(values, name)
     program.check_positive(values, "version")
     if Path(values["name"].value).name != values["name"].value or values["name"].value == "..":
@@ -55,7 +57,8 @@ def main(values: flags.FlagValues) -> None:
     if values.signatures == []:
         raise UsageError("signatures='' is not accepted: expected names, as decode,sample")
     require_formats(values["format"].value)
-    run = Run.open(values.run_dir)
+    run = sources.run_of(values)
+    assert run is not None  # one of the two is given
     check_writable(new_version(values.output, values["name"].value, values.version))
     program.start_tensorflow()
     from zoo.export.saved_model import export_saved_model
@@ -68,7 +71,7 @@ def main(values: flags.FlagValues) -> None:
         values.signatures,
         values["format"].value,
     )
-    print(f"exported step {int(run.model.step.numpy())} of {run.path} to {folder}")
+    print(f"exported step {int(run.model.step.numpy())} of {run.name} to {folder}")
 
 
 def run() -> None:

@@ -1,12 +1,16 @@
-"""`--list_models`, `--list_presets`, `--list_metrics`, `--list_datasets`: what there is to name."""
+"""`--list_models`, `--list_presets`, `--list_metrics`, `--list_datasets`,
+`--list_pretrained`: what there is to name."""
 
 from __future__ import annotations
 
 from absl import flags
 
+from zoo import pretrained
 from zoo.flags import preset, program
 from zoo.options import summary_of
 from zoo.registry import DATASETS, METRICS
+
+_FIGURES = ("inception_score", "fid", "marginal_kl")  # of a pretrained model; chosen
 
 
 def define(values: flags.FlagValues, *kinds: str) -> None:
@@ -50,9 +54,28 @@ def _datasets() -> str:
     return _columns(lines)
 
 
+def _pretrained() -> str:
+    """Each with its data, steps, size, and up to three figures."""
+    lines = {}
+    for name in pretrained.names():
+        card, folder = pretrained.card_of(name), pretrained.folder_of(name)
+        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        values = {f["metric"]: f["value"] for f in card["figures"]}
+        figures = [f"{metric} {values[metric]:.4g}" for metric in _FIGURES if metric in values]
+        about = [card["dataset"], f"{card['step']} steps", f"{size / 1e6:.1f} MB", *figures]
+        lines[name] = ", ".join(about)
+    return _columns(lines)
+
+
 def _columns(lines: dict[str, str]) -> str:
     width = max(map(len, lines)) + 2
     return "\n".join(f"{name:{width}}{text}" for name, text in lines.items())
 
 
-_LISTINGS = {"models": _models, "presets": _presets, "metrics": _metrics, "datasets": _datasets}
+_LISTINGS = {
+    "models": _models,
+    "presets": _presets,
+    "metrics": _metrics,
+    "datasets": _datasets,
+    "pretrained": _pretrained,
+}

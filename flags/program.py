@@ -39,6 +39,12 @@ _ABSL = {"int": parsers.define_whole, "float": flags.DEFINE_float, "bool": flags
 SHARED = {
     "run_dir": (paths.define_path, None, "Folder of the run."),
     "saved_model": (paths.define_path, None, "Version folder of a SavedModel with our signatures."),
+    "pretrained": (
+        paths.define_path,
+        None,
+        "A trained model that comes with the zoo, as color_mnist_mini/vae, or a folder that "
+        "zoo.save_pretrained wrote.",
+    ),
     "output": (paths.define_path, None, "Where to write."),
     "num_samples": (parsers.define_whole, None, "How many samples to draw."),
     "trust": (

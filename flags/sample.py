@@ -22,7 +22,7 @@ from absl import flags
 from zoo.config import DataConfig
 from zoo.errors import UsageError
 from zoo.files import check_writable
-from zoo.flags import parsers, paths, program, sources
+from zoo.flags import listings, parsers, paths, program, sources
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,6 +42,7 @@ def define(values: flags.FlagValues) -> None:
     program.define_shared(
         values,
         "run_dir",
+        "pretrained",
         "saved_model",
         "trust",
         "num_samples",
@@ -61,11 +62,14 @@ def define(values: flags.FlagValues) -> None:
     )
     flags.DEFINE_bool("traverse", False, help, flag_values=values)
     program.define_settings(values, DataConfig)
+    listings.define(values, "pretrained")
 
 
 def main(values: flags.FlagValues) -> None:
     """Samples."""
-    program.exactly_one(values, "run_dir", "saved_model")
+    if listings.print_asked(values):
+        return
+    program.exactly_one(values, "run_dir", "pretrained", "saved_model")
     program.exactly_one(values, "output")
     output, kind = Path(values.output), _kind(values.output)
     mode = _mode(values)
@@ -115,7 +119,7 @@ def _mode(values: flags.FlagValues) -> str | None:
     data = program.settings(values, DataConfig, given_only=True)
     if data and given != ["traverse"]:
         raise UsageError(f"{', '.join(data)} applies to --traverse only")
-    if given == ["traverse"] and values.run_dir is None and "dataset" not in data:
+    if given == ["traverse"] and values.saved_model is not None and "dataset" not in data:
         raise UsageError(
             "--traverse of a --saved_model needs --dataset; a run folder knows its own"
         )

@@ -10,6 +10,7 @@ from absl import flags
 from zoo.config import DataConfig
 from zoo.errors import UsageError
 from zoo.flags import program
+from zoo.pretrained import open_pretrained
 from zoo.run import Run
 
 if TYPE_CHECKING:
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
 
 def run_of(values: flags.FlagValues) -> Run | None:
-    """The run of `--run_dir`; None where that is not given."""
+    """The run of `--run_dir` or `--pretrained`; None where neither is given."""
+    if values.pretrained is not None:
+        return open_pretrained(values.pretrained)
     return Run.open(values.run_dir) if values.run_dir is not None else None
 
 

@@ -8,6 +8,7 @@
     records = zoo.evaluate(run, metrics=["elbo"])
     images = zoo.sample(run, 16, seed=0)["images"]
     folder = zoo.export_run(run, "served", "vae")
+    model = zoo.from_pretrained("color_mnist_mini/vae")
 
 Nothing heavy is imported before it is used.
 """
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from zoo.config import RunConfig
     from zoo.doors import create_model, evaluate, load_dataset, load_model, sample, train
     from zoo.errors import UsageError
+    from zoo.pretrained import from_pretrained
+    from zoo.pretrained.saving import save_pretrained
     from zoo.registry import DATASETS
     from zoo.run import Run, load_run
 
@@ -40,10 +43,12 @@ __all__ = [
     "create_model",
     "evaluate",
     "export_run",
+    "from_pretrained",
     "load_dataset",
     "load_model",
     "load_run",
     "sample",
+    "save_pretrained",
     "train",
 ]
 
@@ -56,10 +61,12 @@ _HOMES = {
     "create_model": "zoo.doors",
     "evaluate": "zoo.doors",
     "export_run": "zoo.export.saved_model",
+    "from_pretrained": "zoo.pretrained",
     "load_dataset": "zoo.doors",
     "load_model": "zoo.doors",
     "load_run": "zoo.run",
     "sample": "zoo.doors",
+    "save_pretrained": "zoo.pretrained.saving",
     "train": "zoo.doors",
 }
 # The classes of the models: zoo.VAE, ...

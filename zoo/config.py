@@ -195,9 +195,9 @@ class EvaluationConfig(Declared):
     seed: int = setting(0, "Seed of the evaluation's noise.", at_least=0)
     feature_extractor: str | None = setting(
         None,
-        "For metrics of classes and features: a run folder of --model=classifier, or a file of "
-        "ImageNet Inception v3 weights (.h5).",
-        path=True,
+        "For metrics of classes and features: a run folder of --model=classifier, the name of a "
+        "pretrained one, or a file of ImageNet Inception v3 weights (.h5); by default the "
+        "pretrained classifier of the data set, where there is one.",
     )
     train_steps: int | None = setting(
         None,

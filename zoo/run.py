@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from zoo.data.images import ImageDataset
     from zoo.models.base import PlayerModel
 
+CARD = "model_card.json"  # what tells a pretrained model from a run that may go on
 _DATA = "data"
 _FOLDERS = ("", "checkpoints", "images", "evaluation", _DATA)  # where files of a run are written
 _PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "tensorflow-datasets", "numpy")
@@ -84,6 +85,25 @@ class Run:
         self.data_fingerprint = data_fingerprint
         self.image_shape = image_shape
         self.class_names = None if class_names is None else tuple(class_names)
+
+    @functools.cached_property
+    def is_pretrained(self) -> bool:
+        """Whether it is a pretrained model, which nothing is written to; see `zoo.pretrained`."""
+        return (self.path / CARD).is_file()
+
+    @property
+    def name(self) -> str:
+        """How records call it: its folder; of a pretrained model, its own name."""
+        if not self.is_pretrained:
+            return str(self.path.resolve())
+        from zoo.pretrained import card_of
+
+        return f"pretrained {card_of(self.path)['name']}"
+
+    @property
+    def encodings_file(self) -> Path | None:
+        """Where the encodings of its data are kept; None where nothing may be."""
+        return None if self.is_pretrained else self.path / "encodings.npz"
 
     def __repr__(self) -> str:
         name, data = self.config.model.model, self.config.data.dataset
@@ -166,6 +186,10 @@ class Run:
         run = cls(path, config, data_fingerprint, image_shape, class_names)
         if (path / "config.json").exists():
             before = cls.open(path)
+            if before.is_pretrained:
+                raise UsageError(
+                    f"{path} is a pretrained model, which does not go on: expected a new folder"
+                )
             differences = before.config.differences(config)
             same = is_same or data_fingerprint.__eq__
             if not same(before.data_fingerprint):

@@ -19,8 +19,8 @@ from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 from zoo.export.serving import tensors
 from zoo.export.serving.limits import Limits, Refusal, invalid
 from zoo.export.serving.versions import Versions
+from zoo.manifest import check_manifest
 from zoo.saved_model.graph import refuse_reaching_out
-from zoo.saved_model.manifest import check_manifest
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _DEFAULT = "serving_default"

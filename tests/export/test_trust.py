@@ -11,8 +11,8 @@ from tests.flags.in_process import call
 from zoo.errors import UsageError
 from zoo.evaluation.subject.subject import Subject
 from zoo.export.saved_model import export_saved_model
+from zoo.manifest import NAME, check_manifest
 from zoo.saved_model.graph import refuse_reaching_out
-from zoo.saved_model.manifest import NAME, check_manifest
 
 
 @pytest.fixture(scope="module")

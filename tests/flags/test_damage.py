@@ -8,11 +8,11 @@ import tensorflow as tf
 
 from tests.flags.disks import disk, fill, remount
 from tests.flags.in_process import call, contents
+from zoo import manifest
 from zoo.config import RunConfig
 from zoo.errors import UsageError
 from zoo.files import write_json
 from zoo.run import Run
-from zoo.saved_model import manifest
 
 
 def refused(capfd, folder, message, name, *arguments):

@@ -12,6 +12,7 @@ from zoo.config import EvaluationConfig
 from zoo.data.images import ImageDataset
 from zoo.errors import UsageError
 from zoo.evaluation.protocol import Metric, Picture
+from zoo.evaluation.samples.feature_extractors import default_feature_extractor
 from zoo.evaluation.subject.subject import Subject
 from zoo.files import user_path
 from zoo.models.settings import keras_settings
@@ -46,7 +47,8 @@ def evaluate(
         subject: what is measured.
         dataset: the images.
         names: metrics, or `["all"]` for all that apply.
-        settings: how.
+        settings: how; the pretrained classifier of the data set, where there is one, is the feature
+            extractor by default.
         output: the file.
         progress: told a line before and after each metric.
 
@@ -56,6 +58,9 @@ def evaluate(
     Raises:
         UsageError: a metric is unknown or does not apply.
     """
+    if settings.feature_extractor is None:
+        default = default_feature_extractor(dataset.name)
+        settings = dataclasses.replace(settings, feature_extractor=default)
     if list(names) == ["all"]:
         metrics = []
         for metric in map(make_metric, METRICS):

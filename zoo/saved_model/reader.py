@@ -12,9 +12,9 @@ import tensorflow as tf
 from zoo.errors import UsageError, reason
 from zoo.files import read_json, usable_path
 from zoo.formats import check_format
+from zoo.manifest import check_manifest
 from zoo.saved_model.contract import BOUND_STATUSES, RANKS, SIGNATURES, Signature
 from zoo.saved_model.graph import refuse_reaching_out
-from zoo.saved_model.manifest import check_manifest
 
 
 def open_saved_model(

@@ -14,7 +14,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tests.export.serving.clients import Grpc, http, rest_predict
 from zoo.export.serving.server import Server
 from zoo.export.serving.versions import STATES, Versions
-from zoo.saved_model.manifest import NAME
+from zoo.manifest import NAME
 
 ROW = {"instances": [[0.5, -1, 2]]}
 DATA = "variables/variables.data-00000-of-00001"

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from zoo import pretrained
 from zoo.errors import UsageError
 from zoo.files import user_path
 from zoo.models.classifier import Classifier
@@ -59,22 +60,30 @@ def load_feature_extractor(source: str, image_shape: tuple[int, int, int]) -> Fe
     """That of a run folder, or ImageNet Inception from a local file of its weights.
 
     Args:
-        source: a run folder of `--model=classifier`, or an .h5 of `keras.applications.InceptionV3`
-            with its top.
+        source: a run folder of `--model=classifier`, the name of a pretrained one, or an .h5 of
+            `keras.applications.InceptionV3` with its top.
         image_shape: `(H, W, C)` of the images to come.
 
     Raises:
         UsageError: it is neither, or does not take images of so many channels.
     """
+    if source in pretrained.names():
+        return _of_run(pretrained.open_pretrained(source), image_shape)
     path = user_path(source, "feature_extractor")
     if path.is_dir():
         return _of_run(Run.open(path), image_shape)
     if path.is_file():
         return _inception(path, image_shape)
     raise UsageError(
-        f"feature_extractor={source} does not exist: expected a run folder of --model=classifier "
-        "or a local file of ImageNet Inception weights (.h5)"
+        f"feature_extractor={source} does not exist: expected a run folder of --model=classifier, "
+        "the name of a pretrained one, or a local file of ImageNet Inception weights (.h5)"
     )
+
+
+def default_feature_extractor(dataset: str) -> str | None:
+    """The name of the pretrained classifier of a data set; None where none comes with the zoo."""
+    name = f"{dataset}/classifier"
+    return name if name in pretrained.names() else None
 
 
 def _of_run(run: Run, image_shape: tuple[int, int, int]) -> FeatureExtractor:
@@ -95,7 +104,7 @@ def _of_run(run: Run, image_shape: tuple[int, int, int]) -> FeatureExtractor:
     known = f"test error {100 * errors[-1]:.2f} %" if errors else "test error unknown"
     name = f"VGG-style, {run.config.data.dataset}, width {model.config.width:g}, step {step}"
     return FeatureExtractor(
-        f"{name}, {known} ({run.path})", described, model.network.head.kernel.shape[0], extract
+        f"{name}, {known} ({run.name})", described, model.network.head.kernel.shape[0], extract
     )
 
 

@@ -67,12 +67,12 @@ class Subject:
         model = run.model
         functions = {n: f.get_concrete_function() for n, f in signature_functions(model).items()}
         return cls(
-            str(run.path.resolve()),
+            run.name,
             functions,
             model.bound_status,
             model.fingerprint,
             int(model.step.numpy()),
-            run.path / "encodings.npz",
+            run.encodings_file,
             model.config.likelihood,
         )
 

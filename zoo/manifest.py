@@ -1,4 +1,5 @@
-"""The manifest of an export: the SHA-256 of each of its files, which every loader of ours checks.
+"""The manifest of an export or a pretrained model: the SHA-256 of each of its files, which every
+loader of ours checks.
 
 It tells damage, not forgery: who can change a file can change the manifest too.
 """
@@ -15,20 +16,20 @@ from zoo.formats import FORMAT_VERSION, check_format
 NAME = "assets.extra/manifest.json"  # where TF Serving reads nothing but what it knows
 
 
-def write_manifest(folder: Path) -> None:
-    """Lists all files below `folder` as they are, the manifest apart."""
+def write_manifest(folder: Path, name: str = NAME) -> None:
+    """Lists all files below `folder` as they are, the manifest apart, whose place is `name`."""
     files = {f.relative_to(folder).as_posix(): f for f in folder.rglob("*") if f.is_file()}
-    hashes = {name: _sha256(files[name]) for name in sorted(files) if name != NAME}
-    write_json(folder / NAME, {"format_version": FORMAT_VERSION, "sha256": hashes})
+    hashes = {file: _sha256(files[file]) for file in sorted(files) if file != name}
+    write_json(folder / name, {"format_version": FORMAT_VERSION, "sha256": hashes})
 
 
-def check_manifest(folder: Path) -> bool:
-    """Holds the files of an export against its manifest; returns False where there is none.
+def check_manifest(folder: Path, name: str = NAME) -> bool:
+    """Holds the files of a folder against its manifest; returns False where there is none.
 
     Raises:
         UsageError: a file is missing or altered, or the manifest is damaged.
     """
-    file = folder / NAME
+    file = folder / name
     if not file.exists():
         return False
     content = read_json(file)
@@ -37,12 +38,12 @@ def check_manifest(folder: Path) -> bool:
         raise UsageError(f"{file} is not a manifest: expected `sha256` by file")
     check_format(content, file)
     root = folder.resolve()
-    for name, expected in hashes.items():
-        listed = folder / name
+    for path, expected in hashes.items():
+        listed = folder / path
         if not listed.resolve().is_relative_to(root) or not listed.is_file():
-            raise UsageError(f"{folder} is damaged: {name}, of its manifest, is no file in it")
+            raise UsageError(f"{folder} is damaged: {path}, of its manifest, is no file in it")
         if _sha256(listed) != expected:
-            raise UsageError(f"{folder} is damaged: {name} is not what its manifest says")
+            raise UsageError(f"{folder} is damaged: {path} is not what its manifest says")
     return True
 
 

@@ -1,0 +1,142 @@
+"""The models that come with the zoo, and folders of the same form."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import zoo
+from zoo import pretrained
+from zoo.errors import UsageError
+from zoo.files import read_json
+from zoo.pictures import grid
+from zoo.pretrained.saving import save_pretrained
+
+VAE, CLASSIFIER = "color_mnist_mini/vae", "color_mnist_mini/classifier"
+LARGEST = 64e6  # bytes of all that come with the zoo
+
+
+@pytest.mark.parametrize("name", pretrained.names())
+def test_each_is_what_its_card_says(name):
+    card, run = pretrained.card_of(name), pretrained.open_pretrained(name)
+    model = zoo.from_pretrained(name)
+    assert card["name"] == name and card["dataset"] == run.config.data.dataset == name.split("/")[0]
+    assert card["step"] == int(model.step.numpy()) == run.config.training.steps
+    assert card["data_source"] and card["limits"] and card["minutes_of_training"] > 1
+    if card["is_an_instrument"]:
+        return
+    shown = np.asarray(Image.open(pretrained.folder_of(name) / "samples.png")).astype(int)
+    drawn = grid(zoo.sample(run, 64, seed=0)["images"])
+    # One level: another processor rounds elsewhere.
+    assert np.abs(drawn.astype(int) - shown.reshape(drawn.shape)).max() <= 1
+    assert {"inception_score", "fid"} <= {figure["metric"] for figure in card["figures"]}
+
+
+def test_all_together_are_small():
+    files = [f for n in pretrained.names() for f in pretrained.folder_of(n).rglob("*")]
+    assert {VAE, CLASSIFIER} <= set(pretrained.names())
+    assert sum(file.stat().st_size for file in files if file.is_file()) < LARGEST
+
+
+def test_the_classifier_errs_as_its_card_says():
+    model, run = zoo.from_pretrained(CLASSIFIER), pretrained.open_pretrained(CLASSIFIER)
+    test = run.dataset.split("test")
+    logits, _ = model.network(test.images / np.float32(255), training=False)
+    wrong = (np.argmax(logits, axis=1) != test.labels).mean()
+    assert abs(wrong - pretrained.card_of(CLASSIFIER)["last_log"]["test_error"]) <= 1.01 / len(
+        test.labels
+    )
+
+
+def test_what_a_user_saves_is_the_same_elsewhere(tmp_path):
+    """Bit for bit, by a clean process, and to be trained no further in its place."""
+    run = zoo.train(tmp_path / "run", model="vae", width=0.06, latent_size=3, steps=3, batch_size=8)
+    zoo.evaluate(run, "elbo")
+    folder = save_pretrained(run, tmp_path / "mine", limits="Three steps.")
+    code = (
+        "import sys, zoo; m = zoo.from_pretrained(sys.argv[1]); "
+        "print(m.fingerprint, int(m.step.numpy()))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code, str(folder)], check=True, capture_output=True, text=True
+    )
+    assert told.stdout.split() == [run.model.fingerprint, "3"]
+    card = pretrained.card_of(folder)
+    assert card["name"] == "mine" and "elbo" in {f["metric"] for f in card["figures"]}
+    before = sorted(file.name for file in folder.rglob("*"))
+    zoo.evaluate(zoo.load_run(folder), "marginal_kl", output=tmp_path / "evaluation.json")
+    assert sorted(file.name for file in folder.rglob("*")) == before
+    with pytest.raises(UsageError, match="mine is a pretrained model, which does not go on"):
+        zoo.train(folder, steps=6)
+    with pytest.raises(UsageError, match="exists already"):
+        zoo.save_pretrained(run, folder)
+
+
+def test_half_of_the_bytes(tmp_path):
+    run = zoo.train(tmp_path / "run", model="vae", width=0.5, steps=1, batch_size=8)
+    sizes, models = [], []
+    for half in (False, True):
+        folder = save_pretrained(run, tmp_path / f"half_{half}", half=half)
+        sizes.append(next(folder.rglob("*.npz")).stat().st_size)
+        models.append(zoo.from_pretrained(folder))
+    assert sizes[1] < 0.6 * sizes[0]
+    for name, value in models[0].state.items():
+        np.testing.assert_allclose(models[1].state[name], value, rtol=1e-3, atol=1e-6)
+
+
+def test_a_damaged_one_is_named(tmp_path):
+    run = zoo.train(
+        tmp_path / "run", model="dcgan", width=0.06, latent_size=3, steps=1, batch_size=8
+    )
+    folder = save_pretrained(run, tmp_path / "mine")
+    weights = next(folder.rglob("*.npz"))
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(UsageError, match=r"mine is damaged: .*state.npz is not what its manifest"):
+        zoo.from_pretrained(folder)
+    (folder / "manifest.json").unlink()
+    with pytest.raises(UsageError, match="mine is damaged: it has no manifest.json"):
+        zoo.from_pretrained(folder)
+    (folder / "model_card.json").write_text(json.dumps({"format_version": 99, "name": "mine"}))
+    with pytest.raises(UsageError, match="format 99, which a newer zoo wrote"):
+        pretrained.card_of(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("color_mnist_mini/vea", "did you mean color_mnist_mini/vae"),
+        ("/", "no pretrained model: it has no model_card.json"),
+        ("../../etc", "is not accepted: expected one of"),
+    ],
+)
+def test_others_are_refused(name, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=message):
+        zoo.from_pretrained(name)
+
+
+def test_programs_take_it_by_name(tmp_path):
+    """From any folder, without a run, and measured by the classifier that comes with the zoo."""
+
+    def program(name, *arguments):
+        command = [sys.executable, "-m", f"zoo.flags.{name}", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+
+    chosen = f"--pretrained={VAE}"
+    assert program("sample", chosen, "--output=samples.png").returncode == 0
+    assert (tmp_path / "samples.png").exists()
+    measure = (chosen, "--metrics=inception_score", "--num_samples=200")
+    refused = program("evaluate", *measure)
+    assert refused.returncode == 2 and "needs --output" in refused.stderr
+    assert program("evaluate", *measure, "--output=e.json").returncode == 0
+    records = {r["metric"]: r for r in read_json(tmp_path / "e.json")["records"]}
+    assert records["inception_score"]["value"] > 5
+    assert CLASSIFIER in records["inception_score"]["feature_extractor"]
+    assert records["inception_score"]["subject"] == f"pretrained {VAE}"
+    listed = program("sample", "--list_pretrained").stdout
+    assert f"{VAE} " in listed and "20000 steps" in listed and "inception_score" in listed

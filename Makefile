@@ -39,11 +39,12 @@ demo: $(INSTALLED)
 	$(BIN)/zoo-report --run_dir=$(DEMO)/vae
 	$(BIN)/zoo-sample --pretrained=color_mnist_mini/vae --num_samples=64 --output=$(DEMO)/pretrained.png
 
+# A file is one worker's, which makes what its tests share once.
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not slow and not clients'
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow and not clients'
 
 test-slow: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
 
 # Foreign runtimes, and a C program: one process, so that each export is made once.
 test-clients: $(CLIENTS)

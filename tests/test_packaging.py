@@ -18,8 +18,6 @@ FLOORS = {"zoo": "zoo", "flags": "zoo/flags", "export": "zoo/export"}  # in the 
 # Every module of ours that somebody's file could have the name of.
 OWN_FILES = ("flags", "export", "config", "noise", "train", "program")
 
-pytestmark = pytest.mark.xdist_group("packaging")
-
 
 def run(command, **options):
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, **options)

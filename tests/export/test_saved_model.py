@@ -21,7 +21,7 @@ from zoo.saved_model.signatures import signature_functions
 from zoo.state import OPTIMIZER
 
 # The first test that asks for them makes the exports of all models.
-pytestmark = [pytest.mark.xdist_group("exports of all models"), pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.timeout(1200)
 
 
 class Exported(NamedTuple):
@@ -35,13 +35,16 @@ class Exported(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def exports(tmp_path_factory):
-    """By name of the variant."""
+def exports(request, tmp_path_factory):
+    """By name of the variant; of those that a chosen test asks for."""
+    chosen = [getattr(item, "callspec", None) for item in request.session.items]
+    asked = {spec.params.get("exported") for spec in chosen if spec}
     root = tmp_path_factory.mktemp("export")
     np.savez(root / "inputs.npz", **INPUTS)
     models, runs, versions = {}, {}, {}
-    for variant in VARIANTS:
-        name = variant_id(variant)
+    for name, variant in ((variant_id(v), v) for v in VARIANTS):
+        if name not in asked:
+            continue
         runs[name], models[name] = trained_run(root / name / "run", variant)
         models[name].save(root / name / "model.keras")
         versions[name] = export_saved_model(runs[name], root / "served", name)

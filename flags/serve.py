@@ -1,6 +1,7 @@
 """zoo-serve: a development server that speaks TF Serving's REST and gRPC predict protocols.
 
 zoo-serve --model=served/vae
+zoo-serve --pretrained=color_mnist_mini/vae
 
 serves the newest version of served/vae, and the others under /versions/N, on loopback until it gets
 SIGINT or SIGTERM; then it answers what has arrived and exits with 0. In production, let TF Serving
@@ -13,12 +14,16 @@ import contextlib
 import gc
 import ipaddress
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from absl import flags
 
 from zoo.errors import UsageError
 from zoo.flags import parsers, paths, program
+from zoo.pretrained import open_pretrained
+from zoo.run import Run
 
 NOTICE = "zoo-serve is for development: in production, let TF Serving serve the same folder."
 
@@ -26,7 +31,7 @@ NOTICE = "zoo-serve is for development: in production, let TF Serving serve the 
 def define(values: flags.FlagValues) -> None:
     """Flags of zoo-serve."""
     paths.define_path("model", None, "Exported folder, <output>/<name>.", flag_values=values)
-    program.define_shared(values, "trust")
+    program.define_shared(values, "pretrained", "trust")
     parsers.define_whole("rest_port", 8501, "REST; 0 takes a free one.", flag_values=values)
     parsers.define_whole("grpc_port", 8500, "gRPC; 0 takes a free one.", flag_values=values)
     flags.DEFINE_string("address", "127.0.0.1", "IP address to listen on.", flag_values=values)
@@ -50,13 +55,10 @@ def define(values: flags.FlagValues) -> None:
 
 def main(values: flags.FlagValues) -> None:
     """Serves."""
-    program.exactly_one(values, "model")
-    folder = Path(values["model"].value)
-    if not any(f.parent.name.isdecimal() for f in folder.glob("*/saved_model.pb")):
-        raise UsageError(
-            f"model={str(folder)!r} has no version: expected a folder that zoo-export wrote, "
-            "<output>/<name>, with <version>/saved_model.pb in it"
-        )
+    source = program.exactly_one(values, "model", "pretrained")
+    run = open_pretrained(values.pretrained) if source == "pretrained" else None
+    if run is None:
+        _check_model(Path(values["model"].value))
     rest_port, grpc_port = (_port(values, name) for name in ("rest_port", "grpc_port"))
     address = _address(values["address"].value, values["allow_remote"].value)
     for name in ("batch_size", "request_megabytes", "json_megabytes", "concurrency"):
@@ -80,6 +82,7 @@ def main(values: flags.FlagValues) -> None:
         values.max_concurrency,
     )
     with (
+        _exported(run) if run else contextlib.nullcontext(Path(values["model"].value)) as folder,
         contextlib.closing(Stop()) as stop,
         Server(folder, address, rest_port, grpc_port, limits, values.trust) as server,
     ):
@@ -93,6 +96,23 @@ def main(values: flags.FlagValues) -> None:
         for number, why in server.model.failures().items():
             print(f"version {number} cannot be loaded: {why}", file=sys.stderr)
         stop.wait()
+
+
+def _check_model(folder: Path) -> None:
+    if not any(f.parent.name.isdecimal() for f in folder.glob("*/saved_model.pb")):
+        raise UsageError(
+            f"model={str(folder)!r} has no version: expected a folder that zoo-export wrote, "
+            "<output>/<name>, with <version>/saved_model.pb in it"
+        )
+
+
+@contextlib.contextmanager
+def _exported(run: Run) -> Iterator[Path]:
+    """An export of a pretrained model, for as long as it is served."""
+    from zoo.export.saved_model import export_saved_model
+
+    with tempfile.TemporaryDirectory() as scratch:
+        yield export_saved_model(run, scratch, run.path.name).parent
 
 
 def _port(values: flags.FlagValues, name: str) -> int:

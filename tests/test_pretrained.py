@@ -1,8 +1,11 @@
 """The models that come with the zoo, and folders of the same form."""
 
 import json
+import re
+import signal
 import subprocess
 import sys
+import urllib.request
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ import zoo
 from zoo import pretrained
 from zoo.errors import UsageError
 from zoo.files import read_json
+from zoo.noise import row_noise
 from zoo.pictures import grid
 from zoo.pretrained.saving import save_pretrained
 
@@ -140,3 +144,20 @@ def test_programs_take_it_by_name(tmp_path):
     assert records["inception_score"]["subject"] == f"pretrained {VAE}"
     listed = program("sample", "--list_pretrained").stdout
     assert f"{VAE} " in listed and "20000 steps" in listed and "inception_score" in listed
+
+
+@pytest.mark.slow
+def test_it_is_served(tmp_path):
+    command = [sys.executable, "-m", "zoo.flags.serve", f"--pretrained={VAE}"]
+    ports = ("--rest_port=0", "--grpc_port=0")
+    with subprocess.Popen([*command, *ports], cwd=tmp_path, stdout=subprocess.PIPE) as server:
+        _, line = (server.stdout.readline().decode() for _ in range(2))
+        address = re.search(r"http://\S+/models/vae", line).group()
+        body = json.dumps({"signature_name": "sample", "instances": [{"seed": 3}]}).encode()
+        with urllib.request.urlopen(f"{address}:predict", body) as answer:
+            (row,) = json.load(answer)["predictions"]
+        server.send_signal(signal.SIGTERM)
+    assert server.returncode == 0
+    model = zoo.from_pretrained(VAE)
+    seed = row_noise(np.array([3], np.int32))
+    np.testing.assert_allclose(model.sample(seed=seed)["images"][0], row["images"], atol=1e-5)

@@ -30,8 +30,9 @@ _HEAD = f"""\
 # Gallery
 
 The trained models that come with the zoo: `zoo.from_pretrained(NAME)`, and `--pretrained=NAME` of
-`zoo-sample`, `zoo-evaluate`, `zoo-encode` and `zoo-export`. `zoo-sample --list_pretrained` prints
-their names. This page is written by `python -m zoo.pretrained.gallery docs/gallery.md`.
+`zoo-sample`, `zoo-evaluate`, `zoo-encode`, `zoo-export` and `zoo-serve`. `zoo-sample
+--list_pretrained` prints their names. This page is written by
+`python -m zoo.pretrained.gallery docs/gallery.md`.
 
 In each picture: {ROWS} rows of samples, of seed 0, which gives all models of one latent size the
 same codes; where the model has an encoder, {COLUMNS} images of the test split above their

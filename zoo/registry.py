@@ -23,6 +23,7 @@ MODELS = {
     "bigan": "zoo.models.bidirectional.BiGAN",
     "ali": "zoo.models.bidirectional.ALI",
     "alice": "zoo.models.bidirectional.ALICE",
+    "symmetric_vae": "zoo.models.symmetric_vae.SymmetricVAE",
 }
 
 # Trained as the models are, but none of them: what measures their samples.

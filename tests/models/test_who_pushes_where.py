@@ -66,6 +66,7 @@ CASES = [
     ({"model": "bigan"}, "joint_critic", JOINT_OF_BIDIRECTIONAL),
     ({"model": "ali"}, "joint_critic", JOINT_OF_BIDIRECTIONAL),
     ({"model": "alice"}, "joint_critic", JOINT_OF_BIDIRECTIONAL),
+    ({"model": "symmetric_vae"}, "joint_critic", JOINT_OF_BIDIRECTIONAL),
 ]
 
 

@@ -20,6 +20,10 @@ MODELS = {
     "veegan": "zoo.models.veegan.VEEGAN",
     "vgh": "zoo.models.vgh.VGH",
     "vgh_plus_plus": "zoo.models.vgh.VGHPlusPlus",
+    "bigan": "zoo.models.bidirectional.BiGAN",
+    "ali": "zoo.models.bidirectional.ALI",
+    "alice": "zoo.models.bidirectional.ALICE",
+    "symmetric_vae": "zoo.models.symmetric_vae.SymmetricVAE",
 }
 
 # Trained as the models are, but none of them: what measures their samples.

@@ -35,6 +35,11 @@ JOINT_OF_ALI = {
     **JOINT_OF_VEEGAN,
     "data, posterior": {"joint_critic": DOWN, "encoder": UP},
 }
+# One loss of both players: the pairs of data are the encoder's, the generated ones the decoder's.
+JOINT_OF_BIDIRECTIONAL = {
+    "sample, prior": {"joint_critic": UP, "encoder": DOWN, "decoder": DOWN},
+    "data, posterior": {"joint_critic": DOWN, "encoder": UP, "decoder": UP},
+}
 
 # Codes of the prior are real to the code critic, those of the encoder fake: with the two swapped,
 # encoder and critic would pull the same way (paper.md section 6.9). The encoder of VGH and VGH++
@@ -58,6 +63,10 @@ CASES = [
     ({"model": "veegan"}, "joint_critic", JOINT_OF_VEEGAN),
     ({"model": "veegan", "posterior": "deterministic"}, "joint_critic", JOINT_OF_VEEGAN),
     ({"model": "veegan", "reconstructor_adversarial": True}, "joint_critic", JOINT_OF_ALI),
+    ({"model": "bigan"}, "joint_critic", JOINT_OF_BIDIRECTIONAL),
+    ({"model": "ali"}, "joint_critic", JOINT_OF_BIDIRECTIONAL),
+    ({"model": "alice"}, "joint_critic", JOINT_OF_BIDIRECTIONAL),
+    ({"model": "symmetric_vae"}, "joint_critic", JOINT_OF_BIDIRECTIONAL),
 ]
 
 

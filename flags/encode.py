@@ -24,7 +24,13 @@ EVERY = "all"
 def define(values: flags.FlagValues) -> None:
     """Flags of zoo-encode."""
     program.define_shared(
-        values, "run_dir", "saved_model", "trust", "output", output="The .npz to write."
+        values,
+        "run_dir",
+        "checkpoint",
+        "saved_model",
+        "trust",
+        "output",
+        output="The .npz to write.",
     )
     program.define_settings(values, DataConfig)
     help = "Whose images; all, one after the other, by default."

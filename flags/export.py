@@ -23,7 +23,8 @@ from zoo.run import Run
 
 def define(values: flags.FlagValues) -> None:
     """Flags of zoo-export."""
-    program.define_shared(values, "run_dir", "output", output="Folder above the model's name.")
+    help = "Folder above the model's name."
+    program.define_shared(values, "run_dir", "checkpoint", "output", output=help)
     flags.DEFINE_string("name", None, "Name of the model towards its clients.", flag_values=values)
     parsers.define_whole(
         "version", None, "Version; the next free one by default.", flag_values=values
@@ -55,7 +56,7 @@ def main(values: flags.FlagValues) -> None:
     if values.signatures == []:
         raise UsageError("signatures='' is not accepted: expected names, as decode,sample")
     require_formats(values["format"].value)
-    run = Run.open(values.run_dir)
+    run = Run.open(values.run_dir, values.checkpoint)
     check_writable(new_version(values.output, values["name"].value, values.version))
     program.start_tensorflow()
     from zoo.export.saved_model import export_saved_model

@@ -42,6 +42,7 @@ def define(values: flags.FlagValues) -> None:
     program.define_shared(
         values,
         "run_dir",
+        "checkpoint",
         "saved_model",
         "trust",
         "num_samples",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from zoo.config import DataConfig
+from zoo.config import NEWEST, DataConfig
 from zoo.errors import UsageError
 from zoo.flags import program
 from zoo.run import Run
@@ -18,8 +18,18 @@ if TYPE_CHECKING:
 
 
 def run_of(values: flags.FlagValues) -> Run | None:
-    """The run of `--run_dir`; None where that is not given."""
-    return Run.open(values.run_dir) if values.run_dir is not None else None
+    """The run of `--run_dir`, at its `--checkpoint` where the program has that flag; None where no
+    run is given.
+
+    Raises:
+        UsageError: a checkpoint is asked for of something else than a run.
+    """
+    checkpoint = values.checkpoint if "checkpoint" in values else NEWEST
+    if values.run_dir is not None:
+        return Run.open(values.run_dir, checkpoint)
+    if checkpoint != NEWEST:
+        raise UsageError(f"checkpoint={checkpoint} applies to --run_dir only")
+    return None
 
 
 def data_of(values: flags.FlagValues, run: Run | None) -> DataConfig | None:
@@ -34,7 +44,7 @@ def data_of(values: flags.FlagValues, run: Run | None) -> DataConfig | None:
 
 
 def subject_of(values: flags.FlagValues, run: Run | None) -> Subject:
-    """The run's newest checkpoint, or the SavedModel of `--saved_model`; imports TensorFlow."""
+    """The run's checkpoint, or the SavedModel of `--saved_model`; imports TensorFlow."""
     program.start_tensorflow()
     from zoo.evaluation.subject.subject import Subject
 

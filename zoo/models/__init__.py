@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from zoo.config import ModelConfig, RunConfig
+from zoo.config import ModelConfig, RunConfig, TrainingConfig
 from zoo.data.images import ImageDataset
+from zoo.errors import UsageError, expected_of
 from zoo.registry import INSTRUMENTS, MODELS, look_up
 
 if TYPE_CHECKING:
@@ -19,18 +20,33 @@ def model_class(name: str) -> type[PlayerModel]:
 
 
 def resolve(config: RunConfig, dataset: ImageDataset) -> RunConfig:
-    """`config` with all that the model has a default for filled in: its options, a rate per player.
+    """`config` with all that the model has a default for filled in: its options, a rate per player
+    and how it changes with the step.
 
     Raises:
         UsageError: the model is unknown or a setting does not apply to it.
     """
+    from zoo.models.schedules import resolve_schedule
+
     cls, training = model_class(config.model.model), config.training
     rates = cls.resolve_learning_rate(training.learning_rate)
+    schedule = resolve_schedule(training, cls.schedule)
+    _check_best(cls, config.model.model, training)
     return dataclasses.replace(
         config,
         model=cls.resolve_for(config.model, dataset),
-        training=dataclasses.replace(training, learning_rate=rates),
+        training=dataclasses.replace(training, learning_rate=rates, **schedule),
     )
+
+
+def _check_best(cls: type[PlayerModel], name: str, training: TrainingConfig) -> None:
+    """Raises `UsageError` where the best checkpoint is to be of a term that the model lacks."""
+    terms = [*cls.terms, *(f"{player}_loss" for player in cls.players)]
+    if training.keep_best is not None and training.keep_best not in terms:
+        raise UsageError(
+            f"keep_best={training.keep_best!r} is no term of {name}: "
+            f"{expected_of(training.keep_best, terms)}"
+        )
 
 
 def build_model(

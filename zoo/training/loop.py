@@ -18,9 +18,11 @@ from zoo.data.images import ImageDataset
 from zoo.data.pipeline import training_dataset
 from zoo.errors import UsageError, is_out_of_memory, reason
 from zoo.models import build_model, resolve
+from zoo.models.schedules import SETTINGS
 from zoo.run import Run, folder_lock
 from zoo.training import callbacks
 from zoo.training.strategy import make_strategy
+from zoo.training.validation import Validation
 from zoo.training.workers import Workers
 
 
@@ -107,6 +109,9 @@ def train(
                 seed=training.seed,
                 jit_compile=training.jit_compile,
                 steps_per_execution=training.steps_per_execution,
+                schedule={name: getattr(training, name) for name in SETTINGS},
+                clip_norm=training.clip_norm,
+                ema_decay=training.ema_decay,
             )
         with workers.all_or_none(), strategy.scope():
             if workers.chief:
@@ -139,7 +144,9 @@ def _memory(training: TrainingConfig) -> Iterator[None]:
 
 def _read_back(run: Run, model: Any) -> None:
     """Loads the run as everyone else will, and sees to it that these are the trained weights."""
-    if run.model.fingerprint != model.fingerprint:
+    with model.averaged():
+        trained = model.fingerprint
+    if run.model.fingerprint != trained:
         raise RuntimeError(
             f"{run.path} does not give back the weights that were trained to step "
             f"{int(model.step.numpy())}: they are lost, or altered on the disk"
@@ -187,6 +194,8 @@ def _fit(
         if workers.chief:
             outcome = callbacks.ErrorRates if model.needs_labels else callbacks.Pictures
             called.append(outcome(span, every, run, writer, dataset))
+            if training.validate_every:
+                called.append(Validation(span, run, writer, dataset))
         # After all else of its step: whoever goes on from it finds the rest complete.
         called += [*observers, callbacks.Checkpoints(span, every, run, workers)]
         model.fit(

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from zoo.config import NEWEST
 from zoo.data.images import ImageDataset
 from zoo.errors import UsageError
 from zoo.noise import row_seeds
@@ -63,11 +64,12 @@ class Subject:
 
     @classmethod
     def of_run(cls, run: Run) -> Subject:
-        """The newest checkpoint of a run."""
+        """The checkpoint of a run that was opened with it, the newest by default."""
         model = run.model
+        name = str(run.path.resolve())
         functions = {n: f.get_concrete_function() for n, f in signature_functions(model).items()}
         return cls(
-            str(run.path.resolve()),
+            name if run.checkpoint == NEWEST else f"{name} ({run.checkpoint})",
             functions,
             model.bound_status,
             model.fingerprint,

@@ -1,6 +1,7 @@
 """A run folder: what is in it, who may write to it, and how to load what it holds.
 
 run_dir/config.json       all that is needed to rebuild the model and the data
+        networks.json     those of one's own, where the model has such
         checkpoints/      the newest several, and the best one
         metrics.jsonl     one line per log step; tensorboard/ has the same and the image grids
         images/           samples and reconstructions, a fixed noise through time
@@ -223,11 +224,11 @@ class Run:
             UsageError: there is no such checkpoint.
         """
         from zoo.models import build_model
+        from zoo.networks import kept
 
-        training = self.config.training
-        model = build_model(
-            self.config.model, self.image_shape, training.seed, training.dtype_policy
-        )
+        training, networks = self.config.training, kept.read(self.path)
+        how = training.seed, training.dtype_policy, networks
+        model = build_model(self.config.model, self.image_shape, *how)
         if self.checkpoint == BEST:
             self.checkpoints.restore_best(model)
         elif not self.checkpoints.restore(model):

@@ -122,6 +122,14 @@ def test_two_workers_train_and_validate_as_one_device(tmp_path):
     assert_same(dict(chief), dict(other))
 
 
+def test_settings_of_one_device_together(tmp_path):
+    together = {"dtype_policy": "mixed_bfloat16", "jit_compile": True, "steps_per_execution": 2}
+    more = {"ema_decay": 0.9, "clip_norm": 0.1, "schedule": "cosine"}
+    run = train(tiny(**together, **WATCHED, **more), tmp_path).run
+    assert list(values(run)) == [2, 4, 6]
+    assert {v.dtype for v in state(tmp_path, 6).values()} == {np.dtype("f4"), np.dtype("i8")}
+
+
 def test_what_is_not_finite_is_left_out(tmp_path, monkeypatch, caplog):
     losses = VAE.losses
 

@@ -26,6 +26,7 @@ def define(values: flags.FlagValues) -> None:
     program.define_shared(
         values,
         "run_dir",
+        "checkpoint",
         "pretrained",
         "saved_model",
         "trust",

@@ -22,9 +22,8 @@ from zoo.flags import parsers, program, sources
 
 def define(values: flags.FlagValues) -> None:
     """Flags of zoo-export."""
-    program.define_shared(
-        values, "run_dir", "pretrained", "output", output="Folder above the model's name."
-    )
+    help = "Folder above the model's name."
+    program.define_shared(values, "run_dir", "checkpoint", "pretrained", "output", output=help)
     flags.DEFINE_string("name", None, "Name of the model towards its clients.", flag_values=values)
     parsers.define_whole(
         "version", None, "Version; the next free one by default.", flag_values=values

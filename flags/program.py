@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from absl import flags
 from absl import logging as absl_logging
 
-from zoo.config import RunConfig
+from zoo.config import BEST, NEWEST, RunConfig
 from zoo.errors import UsageError, WorkerLost, is_out_of_memory, reason
 from zoo.flags import completion, parsers, paths, preset, signals, streams
 from zoo.handlers import handle, handled
@@ -39,6 +39,11 @@ _ABSL = {"int": parsers.define_whole, "float": flags.DEFINE_float, "bool": flags
 SHARED = {
     "run_dir": (paths.define_path, None, "Folder of the run."),
     "saved_model": (paths.define_path, None, "Version folder of a SavedModel with our signatures."),
+    "checkpoint": (
+        functools.partial(parsers.define_choice, choices=(NEWEST, BEST)),
+        NEWEST,
+        "Which of the run's checkpoints; the best is that of --keep_best.",
+    ),
     "pretrained": (
         paths.define_path,
         None,
@@ -61,7 +66,7 @@ def define_shared(values: flags.FlagValues, *names: str, **helps: str) -> None:
     """Defines shared flags; `helps` replaces the help text of one."""
     for name in names:
         define, default, text = SHARED[name]
-        define(name, default, helps.get(name, text), flag_values=values)
+        define(name, default, help=helps.get(name, text), flag_values=values)
 
 
 def define_settings(

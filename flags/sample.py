@@ -3,6 +3,7 @@
 zoo-sample --run_dir=runs/vae --num_samples=64 --output=samples.png
 zoo-sample --saved_model=served/vae/1 --num_samples=1000 --output=samples/
 zoo-sample --run_dir=runs/vae --reconstruct=photos --output=reconstructions.png
+zoo-sample --run_dir=runs/vae --reconstruct=photos --class_names --output=named.png
 zoo-sample --run_dir=runs/vae --interpolate=a.png,b.jpg --output=walk.png
 zoo-sample --run_dir=runs/vae --traverse --output=dimensions.png
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +44,7 @@ def define(values: flags.FlagValues) -> None:
     program.define_shared(
         values,
         "run_dir",
+        "checkpoint",
         "pretrained",
         "saved_model",
         "trust",
@@ -55,6 +58,11 @@ def define(values: flags.FlagValues) -> None:
     parsers.define_whole("seed", 0, help, flag_values=values)
     help = "Show the images of this folder, each above its reconstruction."
     paths.define_path("reconstruct", None, help, flag_values=values)
+    help = (
+        "With --reconstruct: of each class, which is a sub-folder, in turn, with its name below "
+        "the image, or in the .npz."
+    )
+    flags.DEFINE_bool("class_names", False, help, flag_values=values)
     help = "Walk between the codes of two image files, A,B, spherically."
     paths.define_paths("interpolate", help, flag_values=values)
     help = (
@@ -80,7 +88,8 @@ def main(values: flags.FlagValues) -> None:
     check_writable(output)
     subject = sources.subject_of(values, run)
     if mode == "reconstruct":
-        drawn = _reconstructed(subject, Path(values.reconstruct), count or DEFAULT_SAMPLES)
+        folder, count = Path(values.reconstruct), count or DEFAULT_SAMPLES
+        drawn = _reconstructed(subject, folder, count, values.class_names)
     elif mode == "interpolate":
         drawn = _interpolated(subject, values.interpolate, count or DEFAULT_STEPS)
     elif mode == "traverse":
@@ -116,6 +125,8 @@ def _mode(values: flags.FlagValues) -> str | None:
         )
     if values.reconstruct == "":
         raise UsageError("reconstruct='' is not accepted: expected a folder of images")
+    if values.class_names and (given != ["reconstruct"] or not _kind(values.output)):
+        raise UsageError("class_names applies to a .png or .npz of --reconstruct only")
     data = program.settings(values, DataConfig, given_only=True)
     if data and given != ["traverse"]:
         raise UsageError(f"{', '.join(data)} applies to --traverse only")
@@ -136,6 +147,7 @@ class _Drawn:
         arrays: what an .npz has beside them.
         columns: of the grid; the squarest by default.
         above: originals that a grid has above them, uint8 `[N, H, W, C]`; None for none.
+        captions: of them, N; None for none.
     """
 
     what: str
@@ -143,20 +155,23 @@ class _Drawn:
     arrays: dict[str, np.ndarray]
     columns: int | None = None
     above: np.ndarray | None = None
+    captions: Sequence[str] | None = None
 
     def write(self, output: Path, kind: str) -> None:
         """Writes a grid, an .npz or a folder, by `kind`; see `_kind`."""
         import numpy as np
 
         from zoo.files import atomic_file
-        from zoo.pictures import grid, save_png, save_pngs, side_by_side
+        from zoo.pictures import captioned, grid, save_png, save_pngs, side_by_side
         from zoo.pixels import as_floats
 
         if kind == ".npz":
             with atomic_file(output) as temporary:
                 np.savez(temporary, allow_pickle=False, images=self.images, **self.arrays)
         elif kind == ".png" and self.above is not None:
-            save_png(output, side_by_side(as_floats(self.above), as_floats(self.images)))
+            pair = as_floats(self.above), as_floats(self.images)
+            named = captioned(*pair, self.captions) if self.captions else side_by_side(*pair)
+            save_png(output, named)
         elif kind == ".png":
             save_png(output, grid(as_floats(self.images), self.columns))
         else:
@@ -182,23 +197,30 @@ def _decoded(
     arrays: dict[str, np.ndarray],
     columns: int | None = None,
     above: np.ndarray | None = None,
+    captions: Sequence[str] | None = None,
 ) -> _Drawn:
     from zoo.pixels import as_levels
 
     images = as_levels(subject.all("decode", z=z)["images"])
-    return _Drawn(what, images, {"z": z, **arrays}, columns, above)
+    return _Drawn(what, images, {"z": z, **arrays}, columns, above, captions)
 
 
-def _reconstructed(subject: Subject, folder: Path, count: int) -> _Drawn:
+def _reconstructed(subject: Subject, folder: Path, count: int, by_class: bool) -> _Drawn:
+    import numpy as np
+
+    from zoo.data.folder import Layout
     from zoo.data.listing import list_images
     from zoo.evaluation.subject.image_files import read_images
     from zoo.evaluation.subject.walks import point_codes
 
     subject.require("encode", "decode")
-    names = sorted(list_images(folder, "reconstruct").names)[:count]
-    originals = read_images([folder / name for name in names], subject.image_shape)
+    listed = list_images(folder, "reconstruct").names
+    names, classes = Layout.of(listed).in_turn() if by_class else (sorted(listed), None)
+    classes = classes and classes[:count]
+    originals = read_images([folder / name for name in names[:count]], subject.image_shape)
+    arrays = {"originals": originals, **({"class_names": np.array(classes)} if classes else {})}
     z = point_codes(subject, originals)
-    return _decoded(subject, "reconstructions", z, {"originals": originals}, above=originals)
+    return _decoded(subject, "reconstructions", z, arrays, above=originals, captions=classes)
 
 
 def _interpolated(subject: Subject, files: list[str], count: int) -> _Drawn:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from zoo.config import DataConfig
+from zoo.config import NEWEST, DataConfig
 from zoo.errors import UsageError
 from zoo.flags import program
 from zoo.pretrained import open_pretrained
@@ -19,10 +19,17 @@ if TYPE_CHECKING:
 
 
 def run_of(values: flags.FlagValues) -> Run | None:
-    """The run of `--run_dir` or `--pretrained`; None where neither is given."""
-    if values.pretrained is not None:
-        return open_pretrained(values.pretrained)
-    return Run.open(values.run_dir) if values.run_dir is not None else None
+    """The run of `--run_dir`, at its `--checkpoint`, or of `--pretrained`; None where neither is
+    given.
+
+    Raises:
+        UsageError: a checkpoint is asked for of something else than a run.
+    """
+    if values.run_dir is not None:
+        return Run.open(values.run_dir, values.checkpoint)
+    if values.checkpoint != NEWEST:
+        raise UsageError(f"checkpoint={values.checkpoint} applies to --run_dir only")
+    return open_pretrained(values.pretrained) if values.pretrained is not None else None
 
 
 def data_of(values: flags.FlagValues, run: Run | None) -> DataConfig | None:
@@ -37,7 +44,7 @@ def data_of(values: flags.FlagValues, run: Run | None) -> DataConfig | None:
 
 
 def subject_of(values: flags.FlagValues, run: Run | None) -> Subject:
-    """The run's newest checkpoint, or the SavedModel of `--saved_model`; imports TensorFlow."""
+    """The run's checkpoint, or the SavedModel of `--saved_model`; imports TensorFlow."""
     program.start_tensorflow()
     from zoo.evaluation.subject.subject import Subject
 

@@ -53,6 +53,22 @@ def test_a_config_of_before_gets_its_network(run):
     assert Run.open(run.path).config == run.config
 
 
+@pytest.mark.parametrize("model", ["vae", "classifier"])
+def test_a_config_of_before_gets_its_schedule(tmp_path, model):
+    halving = {"schedule": "exponential", "decay_steps": 70, "decay_rate": 0.5}
+    schedule = halving if model == "classifier" else {"schedule": "constant"}
+    config = RunConfig.create(model=model, **schedule)
+    run = Run.create_or_resume(tmp_path / "run", config, "0" * 16, (28, 28, 3))
+
+    def age(content):
+        for name in ("schedule", "decay_steps", "decay_rate", "end_factor", "ema_decay"):
+            del content["training"][name]
+        content["model"]["halving_steps"] = 70 if model == "classifier" else None
+
+    rewrite(run.path / "config.json", age)
+    assert Run.open(run.path).config == config
+
+
 def test_records_of_before_get_the_name_of_today(tmp_path):
     old = {**RECORD, "classifier": "vgg", "asked": {"metric": "fid", "classifier": "vgg"}}
     (tmp_path / "e.json").write_text(json.dumps({"records": [old]}))

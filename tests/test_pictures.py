@@ -4,12 +4,25 @@ import pytest
 from PIL import Image
 
 from zoo.figures import show_pixels
-from zoo.pictures import grid, save_png, side_by_side
+from zoo.pictures import captioned, grid, save_png, side_by_side
 
 
 def flat(*values, channels=3, size=2):
     """One image of one grey value per argument."""
     return np.stack([np.full((size, size, channels), v, np.float32) for v in values])
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_captions_are_black_on_white_and_opaque(channels):
+    images = flat(0.2, 0.4, channels=channels, size=16)
+    canvas = captioned(images, images, ["a word that is far too long to fit", ""])
+    assert canvas.shape == (2 * 64 + 16, 2 * 64 + 2, channels)
+    words = canvas[128:]
+    colour = words[..., : channels - 1] if channels in (2, 4) else words
+    assert colour[:, :64].min() == 0 and colour[:, 66:].min() == 255
+    if channels in (2, 4):
+        assert words[..., -1].min() == 255
+    assert (canvas[:128, :64] == 51).all() and (canvas[:128, 66:] == 102).all()
 
 
 def test_grid_layout():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,33 @@ import numpy as np
 from absl import logging
 
 from zoo.errors import UsageError, reason
-from zoo.files import atomic_folder, read_bytes
+from zoo.files import atomic_folder, read_bytes, read_json, write_json
 from zoo.partial import remove
-from zoo.state import OPTIMIZER, load_state
+from zoo.state import for_inference, load_state
 
 KEEP = 3  # chosen
+
+
+@dataclasses.dataclass(frozen=True)
+class Best:
+    """What makes a checkpoint the best: its value on the validation split.
+
+    Attributes:
+        term: a term or loss of the model.
+        value: of it.
+        images: of the validation split that it is a mean over.
+    """
+
+    term: str
+    value: float
+    images: int
+
+    def beats(self, other: Best | None, higher: bool) -> bool:
+        """Whether this is better than another, where a higher or else a lower value is; and than
+        any of something else."""
+        if other is None or (other.term, other.images) != (self.term, self.images):
+            return True
+        return self.value > other.value if higher else self.value < other.value
 
 
 class CheckpointStore:
@@ -23,6 +46,9 @@ class CheckpointStore:
     A checkpoint is the file `state.npz`, in which each entry of `PlayerModel.state` stands under
     its name: every weight of the networks, every player's optimiser and the step. A zip file, it
     carries a checksum per entry.
+
+    A sub-folder `best-TERM-STEP` has that of the best validation value beside it, in `best.json`.
+    It stays until a better one is there.
 
     Args:
         folder: where they lie.
@@ -46,10 +72,63 @@ class CheckpointStore:
         path = self._path(int(model.step.numpy()))
         if not path.exists():
             with atomic_folder(path) as temporary:
-                values = {name: variable.numpy() for name, variable in model.state.items()}
-                np.savez(temporary / "state.npz", **values)
+                _write(model, temporary)
         for old in self.steps()[:-KEEP]:
             remove(self._path(old))
+
+    def save_best(self, model: Any, best: Best) -> None:
+        """Writes the model's current state as the best one, and then drops the one before."""
+        step = int(model.step.numpy())
+        path = self._folder / f"best-{best.term}-{step:08d}"
+        if not path.exists():  # a resume may do a step again
+            with atomic_folder(path) as temporary:
+                _write(model, temporary)
+                write_json(temporary / "best.json", dataclasses.asdict(best))
+        for other in self._folder.glob("best-*"):
+            if other != path:
+                remove(other)
+
+    def best(self) -> Best | None:
+        """What the best checkpoint has; None where there is none.
+
+        Raises:
+            UsageError: its file is damaged.
+        """
+        path = self._best_path()
+        if path is None:
+            return None
+        content = read_json(path / "best.json")
+        try:
+            term, value, images = content["term"], content["value"], content["images"]
+            return Best(str(term), float(value), int(images))
+        except (KeyError, TypeError, ValueError):
+            raise UsageError(
+                f"{path / 'best.json'} is damaged: expected term, value and images; remove "
+                f"{path.name}, and the next validation value begins anew"
+            ) from None
+
+    def restore_best(self, model: Any) -> int:
+        """Restores the best checkpoint, and returns its step.
+
+        Raises:
+            UsageError: there is none, or it is damaged.
+        """
+        path = self._best_path()
+        if path is None:
+            raise UsageError(
+                f"{self._folder} has no best checkpoint: expected a run that was trained with "
+                "--validate_every and --keep_best"
+            )
+        try:
+            self._restore(model, path)
+        except _Damaged as error:
+            raise UsageError(f"the best checkpoint {path} is damaged: {reason(error)}") from error
+        return int(model.step.numpy())
+
+    def _best_path(self) -> Path | None:
+        """The newest of them: a writer that was killed may have left the one before."""
+        places = [f for f in self._folder.glob("best-*") if _step_of(f).isdecimal()]
+        return max(places, key=lambda place: int(_step_of(place)), default=None)
 
     def restore(self, model: Any) -> int:
         """Restores the newest checkpoint that is sound, and returns its step; 0 where there is
@@ -101,7 +180,7 @@ class CheckpointStore:
         except Exception as error:  # damage has many faces
             raise _Damaged(reason(error)) from error
         if not model.optimizers:  # for inference: what trains it stays on disk
-            values = {n: v for n, v in values.items() if not n.startswith(OPTIMIZER)}
+            values = for_inference(values)
         try:
             load_state(model.state, values)
         except UsageError as error:
@@ -115,6 +194,15 @@ class CheckpointStore:
 
     def _path(self, step: int) -> Path:
         return self._folder / f"step-{step:08d}"
+
+
+def _write(model: Any, folder: Path) -> None:
+    values = {name: variable.numpy() for name, variable in model.state.items()}
+    np.savez(folder / "state.npz", **values)
+
+
+def _step_of(best: Path) -> str:
+    return best.name.rpartition("-")[2]
 
 
 class _Damaged(Exception):

@@ -27,7 +27,16 @@ from zoo.settings import LARGEST_FLOAT, Checked, setting
 
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 SPLITS = ("train", "validation", "test")
+NEWEST, BEST = "newest", "best"  # which checkpoint of a run is loaded
 DTYPE_POLICIES = ("float32", "mixed_bfloat16")
+# How a learning rate changes with the step, and the settings that say more of it.
+SCHEDULES = {
+    "constant": (),
+    "linear": ("decay_steps", "end_factor"),
+    "cosine": ("decay_steps", "end_factor"),
+    "exponential": ("decay_steps", "decay_rate"),
+    "step": ("decay_steps", "decay_rate"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,6 +137,41 @@ class TrainingConfig(Checked):
     learning_rate: dict = setting(
         {}, "Learning rate: one number, or one per player as encoder=5e-4,code_critic=2e-4."
     )
+    schedule: str | None = setting(
+        None,
+        "How the learning rate changes with the step: constant by default; the classifier's is "
+        "exponential.",
+        choices=tuple(SCHEDULES),
+    )
+    decay_steps: int | None = setting(
+        None,
+        "Steps to the end of a linear or cosine schedule, all of the run by default; or in which "
+        "decay_rate applies once.",
+        above=0,
+    )
+    decay_rate: float | None = setting(
+        None,
+        "Factor of the rate in decay_steps, 0.5 by default, for an exponential schedule, or one in "
+        "steps.",
+        above=0,
+        at_most=1,
+    )
+    end_factor: float | None = setting(
+        None,
+        "Share of the rate that a linear or cosine schedule ends with, 0 by default.",
+        at_least=0,
+        at_most=1,
+    )
+    clip_norm: float | None = setting(
+        None, "Largest global norm of a player's gradient; longer ones are scaled down.", above=0
+    )
+    ema_decay: float = setting(
+        0.0,
+        "Decay of an exponential moving average of the weights, which samples, exports and "
+        "evaluation then use; 0 for none.",
+        at_least=0,
+        at_most=0.999999,
+    )
     seed: int = setting(
         0, "The run seed: weights, noise and data order follow from it.", at_least=0
     )
@@ -142,11 +186,27 @@ class TrainingConfig(Checked):
     )
     log_every: int = setting(100, "Steps between two lines of metrics.", above=0)
     checkpoint_every: int = setting(500, "Steps between two checkpoints.", above=0)
+    validate_every: int = setting(
+        0, "Steps between two looks at the validation split; 0 for none.", at_least=0
+    )
+    validation_images: int | None = setting(
+        None, "The first so many images of the validation split; all by default.", above=0
+    )
+    keep_best: str | None = setting(
+        None,
+        "Keep a checkpoint of the best validation value of this term or loss, as elbo or kl; "
+        "needs validate_every.",
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "learning_rate", parse_learning_rate(self.learning_rate))
         super().__post_init__()
-        for name in ("steps", "log_every", "checkpoint_every"):
+        if self.keep_best is not None and not self.validate_every:
+            raise UsageError(
+                f"keep_best={self.keep_best} needs validate_every, the steps between two looks at "
+                "the validation split: expected a number above 0"
+            )
+        for name in ("steps", "log_every", "checkpoint_every", "validate_every"):
             if getattr(self, name) % self.steps_per_execution:
                 raise UsageError(
                     f"steps_per_execution={self.steps_per_execution} must divide "
@@ -263,7 +323,11 @@ class RunConfig:
     # How devices share the work: what goes with the strategy.
     OF_STRATEGY = frozenset({"strategy", "cpu_devices", "jit_compile", "steps_per_execution"})
     # What may change between two starts of one run without making it another run.
-    FREE = frozenset({"data_dir", "steps", "log_every", "checkpoint_every"} | OF_STRATEGY)
+    FREE = frozenset(
+        {"data_dir", "steps", "log_every", "checkpoint_every"}
+        | {"validate_every", "validation_images", "keep_best"}
+        | OF_STRATEGY
+    )
 
     @classmethod
     def create(cls, **settings: Any) -> RunConfig:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import keras
     import numpy as np
 
+    from zoo.config import RunConfig
     from zoo.data.images import ImageDataset
     from zoo.evaluation.subject.subject import Subject
+    from zoo.models.inference import GenerativeModel
     from zoo.run import Run
+    from zoo.settings import Checked
 
 
 def create_model(model: str, **settings: Any) -> Any:
@@ -66,6 +70,10 @@ def train(
     images: Any = None,
     labels: Any = None,
     callbacks: Sequence[Any] = (),
+    model: str | GenerativeModel | None = None,
+    encoder: keras.Model | None = None,
+    decoder: keras.Model | None = None,
+    image_critic: keras.Model | None = None,
     **settings: Any,
 ) -> Run:
     """Trains a run, or goes on with it, and returns it.
@@ -77,18 +85,31 @@ def train(
             but what a path names is written into the run folder, where the run finds it again.
         labels: classes `[N]` of an array.
         callbacks: Keras callbacks, called at every step; see `zoo.training.loop.train`.
+        model: the name of one, or a generative model, of which a copy is trained: a new run goes on
+            from its weights.
+        encoder: a Keras model of one's own, as `zoo.VAE` takes it; the run keeps what it is.
+        decoder: likewise.
+        image_critic: likewise.
         **settings: of `zoo.config.RunConfig`, flat: `model="vae", steps=1000`. Those that are not
             given are as the run has them where there is one, so that `steps=2000` alone goes on.
 
     Raises:
         UsageError: see `zoo.training.loop.train` and `zoo.data.given.dataset_of`.
     """
-    from zoo.config import DataConfig, RunConfig
+    from zoo.config import DataConfig, ModelConfig, RunConfig
     from zoo.data import given
     from zoo.errors import UsageError
     from zoo.run import config_for
     from zoo.training.loop import train as train_run
 
+    parts = {"encoder": encoder, "decoder": decoder, "image_critic": image_critic}
+    networks = {part: network for part, network in parts.items() if network is not None}
+    begin = None if model is None or isinstance(model, str) else model
+    if begin is None:
+        settings |= {} if model is None else {"model": model}
+    else:
+        _refuse_settings(settings | networks, ModelConfig, "a model that is given")
+        settings = {**_settings_of(begin), **settings}
     if images is None or isinstance(images, (str, os.PathLike)):
         if labels is not None and images is None:
             raise UsageError("labels are of images, and none were given")
@@ -96,12 +117,50 @@ def train(
             raise UsageError("labels are of an array: expected them beside, or in, the files")
         if images is not None:
             settings = {**vars(given.config_of(images)), **settings}
-        return train_run(config_for(run_dir, settings), run_dir, callbacks).run
-    for name in DataConfig.__dataclass_fields__:
+        config, dataset = config_for(run_dir, settings), None
+    else:
+        _refuse_settings(settings, DataConfig, "images that are given")
+        config, dataset = RunConfig.create(**settings), given.dataset_of(images, labels)
+    if networks:
+        begin = _with_networks(config, dataset, networks)
+    return train_run(config, run_dir, callbacks, dataset, begin).run
+
+
+def _refuse_settings(settings: Mapping[str, Any], section: type[Checked], of: str) -> None:
+    """Raises `UsageError` where something is said of what is given itself."""
+    from zoo.errors import UsageError
+    from zoo.networks.own import PARTS
+
+    for name in (*section.__dataclass_fields__, *PARTS):
         if name in settings:
-            raise UsageError(f"{name}={settings[name]!r} does not apply to images that are given")
-    dataset = given.dataset_of(images, labels)
-    return train_run(RunConfig.create(**settings), run_dir, callbacks, dataset).run
+            raise UsageError(f"{name}={settings[name]!r} does not apply to {of}")
+
+
+def _settings_of(model: Any) -> dict[str, Any]:
+    """What a run of a model is to be, as far as the model says it."""
+    from zoo.errors import UsageError
+    from zoo.models.inference import GenerativeModel
+
+    if not isinstance(model, GenerativeModel):
+        raise UsageError(
+            f"model is a {type(model).__name__}: expected a name, as vae, or a generative model of "
+            "the zoo, as zoo.VAE(...)"
+        )
+    seed, policy = model.initial_seed, model.dtype_policy.name
+    name = {"model": model.config.model, "seed": seed, "dtype_policy": policy}
+    return {**name, **model.config.chosen()}
+
+
+def _with_networks(
+    config: RunConfig, dataset: ImageDataset | None, networks: Mapping[str, Any]
+) -> Any:
+    """The model of a configuration with networks of one's own."""
+    from zoo.data import load_dataset
+    from zoo.models import build_model
+
+    shape = (load_dataset(config.data) if dataset is None else dataset).image_shape
+    training = config.training
+    return build_model(config.model, shape, training.seed, training.dtype_policy, networks)
 
 
 def load_dataset(dataset: str, **settings: Any) -> ImageDataset:

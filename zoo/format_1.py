@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
+from zoo.models.schedules import scheduled
+
 if TYPE_CHECKING:
     from zoo.models.base import PlayerModel
 
@@ -26,7 +28,8 @@ def restore_checkpoint(model: PlayerModel, path: Path) -> None:
     """
     optimizers = model.optimizers
     if not optimizers:
-        optimizers = {player: model.make_optimizer(1e-3) for player in model.players}
+        rate = scheduled(1e-3, model.schedule)
+        optimizers = {player: model.make_optimizer(rate) for player in model.players}
         for player, optimizer in optimizers.items():
             optimizer.build(model.player_variables(player))
     parts = {player: getattr(model, player) for player in model.players}

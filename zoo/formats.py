@@ -39,9 +39,20 @@ def current_config(content: dict[str, Any], file: Path) -> dict[str, Any]:
     Raises:
         UsageError: it is of a newer version, or no network fits its images.
     """
-    if check_format(content, file) > 1:
-        return content
-    model, shape = dict(content["model"]), content["image_shape"]
-    if model.get("model") in MODELS and isinstance(shape, list) and len(shape) == 3:
-        model.setdefault("network", family_name(tuple(shape)))
-    return {**content, "model": model}
+    if check_format(content, file) == 1:
+        model, shape = dict(content["model"]), content["image_shape"]
+        if model.get("model") in MODELS and isinstance(shape, list) and len(shape) == 3:
+            model.setdefault("network", family_name(tuple(shape)))
+        content = {**content, "model": model}
+    if "training" in content and "schedule" not in content["training"]:
+        content = _with_schedule(content)
+    return content
+
+
+def _with_schedule(content: dict[str, Any]) -> dict[str, Any]:
+    """Of before there were several: the classifier's rate halved, the others' was constant."""
+    model, training = dict(content["model"]), {**content["training"], "schedule": "constant"}
+    halving_steps = model.pop("halving_steps", None)
+    if halving_steps is not None:
+        training |= {"schedule": "exponential", "decay_steps": halving_steps, "decay_rate": 0.5}
+    return {**content, "model": model, "training": training}

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from zoo.files import atomic_file, atomic_folder
 from zoo.pixels import as_levels
+
+# Pixels; chosen.
+_WORD = 64  # width that a caption needs
+_LINE = 16  # height of one
 
 
 def grid(images: np.ndarray, columns: int | None = None, gap: int = 2) -> np.ndarray:
@@ -74,6 +79,37 @@ def side_by_side(
     pair = [np.concatenate([images, white]) for images in (originals, reconstructions)]
     rows = np.stack([images.reshape(-1, columns, *images.shape[1:]) for images in pair], axis=1)
     return grid(rows.reshape(-1, *originals.shape[1:]), columns)
+
+
+def captioned(
+    originals: np.ndarray, reconstructions: np.ndarray, captions: Sequence[str], columns: int = 8
+) -> np.ndarray:
+    """Each original above its reconstruction, and below them what it is called.
+
+    Args:
+        originals: `[N, H, W, C]` in [0, 1].
+        reconstructions: as `originals`.
+        captions: N; what does not fit is cut off.
+        columns: pairs per row, at most.
+
+    Returns:
+        uint8 `[rows, columns, C]`, each pixel a square of so many that there is room for words.
+    """
+    scale = -(-_WORD // originals.shape[2])
+    pairs = np.concatenate([originals, reconstructions], axis=1)
+    pairs = pairs.repeat(scale, axis=1).repeat(scale, axis=2)
+    words = np.stack([_word(caption, pairs.shape[2], pairs.shape[3]) for caption in captions])
+    return grid(np.concatenate([pairs, words], axis=1), min(columns, len(pairs)))
+
+
+def _word(text: str, width: int, channels: int) -> np.ndarray:
+    """Black on white, `[_LINE, width, C]` in [0, 1]; opaque where C has an alpha."""
+    image = Image.new("L", (width, _LINE), 255)
+    ImageDraw.Draw(image).text((1, 1), text, fill=0, font=ImageFont.load_default(_LINE - 4))
+    pixels = np.repeat(np.asarray(image, np.float32)[..., None] / 255, channels, axis=-1)
+    if channels in (2, 4):
+        pixels[..., -1] = 1
+    return pixels
 
 
 def save_picture(path: Path, content: np.ndarray | Any) -> None:

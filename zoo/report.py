@@ -14,7 +14,7 @@ from zoo.errors import UsageError
 from zoo.figures import panels, svg
 from zoo.files import atomic_file, read_bytes, user_path
 from zoo.records import read_evaluation
-from zoo.run import Run
+from zoo.run import VALIDATION, Run
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _LARGEST_PICTURE = 20 << 20  # bytes; chosen
@@ -239,15 +239,23 @@ def _png(run_dir: Path, file: Path) -> bytes | None:
 
 
 def _curves(lines: list[dict[str, Any]]) -> str:
-    """One panel per metric, as SVG."""
+    """One panel per metric, as SVG, with its value on the validation split beside it."""
     if len(lines) < 2:
         return ""
-    names = [name for name in dict.fromkeys(n for line in lines for n in line) if name != "step"]
+    known = {name for line in lines for name in line}
+    names = [
+        name
+        for name in dict.fromkeys(n for line in lines for n in line)
+        if name != "step" and name.removeprefix(VALIDATION) not in known - {name}
+    ]
     drawn = names[:_MOST_PANELS]
     figure, axes = panels(len(drawn), 3, (3.7, 2.6))
     for axis, name in zip(axes, drawn, strict=True):
-        points = [(line["step"], line[name]) for line in lines if name in line]
-        axis.plot(*zip(*points, strict=True), linewidth=1.2)
+        for curve, label in ((name, "training"), (VALIDATION + name, "validation")):
+            if points := [(line["step"], line[curve]) for line in lines if curve in line]:
+                axis.plot(*zip(*points, strict=True), linewidth=1.2, label=label)
+        if VALIDATION + name in known:
+            axis.legend(fontsize=8)
         # A name is no formula.
         axis.set_title(name[:_LONGEST_NAME], fontsize=10, parse_math=False)
         axis.set_xlabel("step", fontsize=8)

@@ -1,7 +1,8 @@
 """A run folder: what is in it, who may write to it, and how to load what it holds.
 
 run_dir/config.json       all that is needed to rebuild the model and the data
-        checkpoints/      the newest several
+        networks.json     those of one's own, where the model has such
+        checkpoints/      the newest several, and the best one
         metrics.jsonl     one line per log step; tensorboard/ has the same and the image grids
         images/           samples and reconstructions, a fixed noise through time
         encodings.npz     posterior parameters for one checkpoint, reused by the estimators
@@ -23,8 +24,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.config import DataConfig, RunConfig
-from zoo.errors import UsageError
+from zoo.config import BEST, NEWEST, DataConfig, RunConfig
+from zoo.errors import UsageError, expected_of
 from zoo.files import (
     ROOM,
     atomic_file,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from zoo.models.base import PlayerModel
 
 CARD = "model_card.json"  # what tells a pretrained model from a run that may go on
+VALIDATION = "validation_"  # before the name of a metric: its value on that split
 _DATA = "data"
 _FOLDERS = ("", "checkpoints", "images", "evaluation", _DATA)  # where files of a run are written
 _PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "tensorflow-datasets", "numpy")
@@ -70,6 +72,7 @@ class Run:
         data_fingerprint: of its data.
         image_shape: `(H, W, C)`.
         class_names: of the data's labels, where their source tells them.
+        checkpoint: "newest", or "best", of `keep_best`: whose weights `model` has.
     """
 
     def __init__(
@@ -79,12 +82,18 @@ class Run:
         data_fingerprint: str,
         image_shape: tuple[int, int, int],
         class_names: Sequence[str] | None = None,
+        checkpoint: str = NEWEST,
     ):
+        if checkpoint not in (NEWEST, BEST):
+            raise UsageError(
+                f"checkpoint={checkpoint!r} is not known: {expected_of(checkpoint, (NEWEST, BEST))}"
+            )
         self.path = user_path(path, "run_dir")
         self.config = config
         self.data_fingerprint = data_fingerprint
         self.image_shape = image_shape
         self.class_names = None if class_names is None else tuple(class_names)
+        self.checkpoint = checkpoint
 
     @functools.cached_property
     def is_pretrained(self) -> bool:
@@ -93,9 +102,11 @@ class Run:
 
     @property
     def name(self) -> str:
-        """How records call it: its folder; of a pretrained model, its own name."""
+        """How records call it: its folder, and which checkpoint where it is not the newest; of a
+        pretrained model, its own name."""
         if not self.is_pretrained:
-            return str(self.path.resolve())
+            folder = str(self.path.resolve())
+            return folder if self.checkpoint == NEWEST else f"{folder} ({self.checkpoint})"
         from zoo.pretrained import card_of
 
         return f"pretrained {card_of(self.path)['name']}"
@@ -111,8 +122,12 @@ class Run:
         return f"<Run {str(self.path)!r}: {name} on {data}, step {step} of {steps}>"
 
     @classmethod
-    def open(cls, path: str | Path) -> Run:
+    def open(cls, path: str | Path, checkpoint: str = NEWEST) -> Run:
         """An existing run, without what killed programs left in its folder.
+
+        Args:
+            path: the folder.
+            checkpoint: whose weights `model` has, "newest" or "best".
 
         Raises:
             UsageError: there is none, or its config.json is damaged.
@@ -141,7 +156,7 @@ class Run:
             raise UsageError(f"{file}: class_names={classes!r}: expected a list of texts")
         for name in _FOLDERS:
             remove_partial(path / name)
-        return cls(path, config, fingerprint, tuple(shape), classes)
+        return cls(path, config, fingerprint, tuple(shape), classes, checkpoint)
 
     @staticmethod
     def check_folder(path: str | Path) -> Path:
@@ -228,18 +243,21 @@ class Run:
 
     @functools.cached_property
     def model(self) -> PlayerModel:
-        """The model with the weights of the newest sound checkpoint.
+        """The model with the weights of the newest sound checkpoint, or of the best one; averaged
+        ones where the run keeps such.
 
         Raises:
-            UsageError: there is no checkpoint yet.
+            UsageError: there is no such checkpoint.
         """
         from zoo.models import build_model
+        from zoo.networks import kept
 
-        training = self.config.training
-        model = build_model(
-            self.config.model, self.image_shape, training.seed, training.dtype_policy
-        )
-        if not self.checkpoints.restore(model):
+        training, networks = self.config.training, kept.read(self.path)
+        how = training.seed, training.dtype_policy, networks
+        model = build_model(self.config.model, self.image_shape, *how)
+        if self.checkpoint == BEST:
+            self.checkpoints.restore_best(model)
+        elif not self.checkpoints.restore(model):
             raise UsageError(f"{self.path} has no checkpoint yet: train it first")
         return model
 
@@ -390,10 +408,14 @@ def _is_metrics(line: Any) -> bool:
     )
 
 
-def load_run(run_dir: str | Path) -> Run:
+def load_run(run_dir: str | Path, checkpoint: str = NEWEST) -> Run:
     """The run at `run_dir`, with `.model`, `.dataset`, `.config` and `.history()`.
+
+    Args:
+        run_dir: its folder.
+        checkpoint: whose weights `.model` has: "newest", or "best", of a run with `keep_best`.
 
     Raises:
         UsageError: it is no run folder.
     """
-    return Run.open(run_dir)
+    return Run.open(run_dir, checkpoint)

@@ -13,6 +13,7 @@ import numpy as np
 from zoo.errors import UsageError
 
 OPTIMIZER = "optimizer/"  # what the names of the optimisers' entries begin with
+AVERAGE = "average/"  # what stands before the name of a weight whose average it is
 _COUNTER = re.compile(r"_\d+$")
 
 
@@ -38,6 +39,16 @@ def stable_names(paths: Sequence[str]) -> list[str]:
         # Layers that their author gave one name.
         names.append(name if seen[name] == 1 else f"{name}.{seen[name]}")
     return names
+
+
+def for_inference(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What a model that is not trained takes of a state: its averaged weights in the place of the
+    last ones, where there are such, and nothing that trains it."""
+    return {
+        name: values.get(AVERAGE + name, value)
+        for name, value in values.items()
+        if not name.startswith((OPTIMIZER, AVERAGE))
+    }
 
 
 def load_state(state: Mapping[str, Any], values: Mapping[str, np.ndarray]) -> None:

@@ -23,7 +23,8 @@ pytestmark = pytest.mark.slow
 STEPS = 40
 # A checkpoint and a line of metrics every other step: kills often fall into their writing.
 EVERY = ("--log_every=2", "--checkpoint_every=2")
-MODELS = {"vae": (), "vgh_plus_plus": ("--model=vgh_plus_plus",)}
+WATCHED = ("--validate_every=2", "--validation_images=8", "--keep_best=elbo", "--ema_decay=0.9")
+MODELS = {"vae": (), "vgh_plus_plus": ("--model=vgh_plus_plus",), "watched": WATCHED}
 
 
 def arguments(folder, *more, steps=STEPS):
@@ -68,7 +69,13 @@ def state(folder):
     weights = [v.numpy() for p in run.model.players for v in getattr(run.model, p).weights]
     lines = [{k: v for k, v in line.items() if k != "steps_per_second"} for line in run.history()]
     pictures = {f.name: f.read_bytes() for f in (folder / "images").iterdir()}
-    return weights, lines, pictures
+    return weights, lines, pictures, best(folder)
+
+
+def best(folder):
+    """The best checkpoint, where one is kept: what it is, and its weights."""
+    found = zoo.load_run(folder).checkpoints.best()
+    return found and (found, zoo.load_run(folder, checkpoint="best").model.fingerprint)
 
 
 def assert_same_run(folder, other):

@@ -2,9 +2,11 @@
 
 import shutil
 
+import numpy as np
 import pytest
 
 import zoo
+from tests.flags.conftest import TINY
 from tests.flags.in_process import call, contents
 from zoo.config import RunConfig
 from zoo.errors import UsageError
@@ -25,6 +27,22 @@ def test_more_steps_of_the_same_run(trained, tmp_path, capsys):
     assert again.config.flat() == before | {"steps": 4} and int(again.model.step.numpy()) == 4
     with pytest.raises(UsageError, match="holds another run: seed: 0 -> 1$"):
         zoo.train(run, seed=1)
+
+
+def test_a_schedule_and_averages_go_on_where_they_were(tmp_path, capsys):
+    settings = ["--schedule=cosine", "--decay_steps=8", "--end_factor=0.5", "--ema_decay=0.9"]
+    settings += ["--clip_norm=1", "--learning_rate=0.1", *TINY, "--checkpoint_every=10"]
+    straight, stopped = tmp_path / "straight", tmp_path / "stopped"
+    assert call("train", *settings, "--steps=6", f"--run_dir={straight}") == 0
+    assert call("train", *settings, "--steps=3", f"--run_dir={stopped}") == 0
+    assert call("train", f"--run_dir={stopped}", "--steps=6") == 0
+    one, other = (np.load(f / "checkpoints/step-00000006/state.npz") for f in (straight, stopped))
+    assert one.files == other.files
+    for name in one.files:
+        np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+    assert Run.open(stopped).config == Run.open(straight).config
+    assert call("train", f"--run_dir={stopped}", "--schedule=linear") == 2
+    assert "schedule: 'cosine' -> 'linear'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,28 @@ def test_what_dimensions_do(trained, tmp_path, capsys, source, data):
     np.testing.assert_array_equal(arrays["dimensions"], np.argsort(-kl)[:2])
 
 
+def test_reconstructions_of_each_class_in_turn_with_its_name(trained, tmp_path, save_images):
+    for name, count in (("cats", 5), ("dogs", 2)):
+        save_images(tmp_path / "photos" / name, count)
+    asked = (of(trained, "run_dir"), f"--reconstruct={tmp_path / 'photos'}", "--class_names")
+    for output in ("r.png", "r.npz"):
+        assert call("sample", *asked, "--num_samples=5", f"--output={tmp_path / output}") == 0
+    arrays = np.load(tmp_path / "r.npz", allow_pickle=False)
+    assert arrays["class_names"].tolist() == ["cats", "dogs", "cats", "dogs", "cats"]
+    expected = read_images([tmp_path / "photos/dogs/1.png"], (28, 28, 3))[0]
+    np.testing.assert_array_equal(arrays["originals"][3], expected)
+    picture = png(tmp_path / "r.png")
+    width = 84  # three times as wide, for a word
+    assert picture.shape == (2 * width + 16, 5 * (width + 2) - 2, 3)
+    np.testing.assert_array_equal(picture[1:width:3, 1:width:3], arrays["originals"][0])
+    words = [picture[2 * width :, i * (width + 2) :][:, :width] for i in range(5)]
+    assert words[0].min() == 0 and (words[0] == words[2]).all() and (words[0] != words[1]).any()
+
+
 MISTAKES = [
+    ("--reconstruct=photos --class_names --output=a.png", "class_names are those of sub-folders"),
+    ("--reconstruct=photos --class_names --output=a", "applies to a .png or .npz of --reconstruct"),
+    ("--traverse --class_names --output=a.png", "class_names applies to a .png or .npz of --recon"),
     ("--traverse --reconstruct=photos --output=a.png", "give one of --reconstruct or --traverse"),
     ("--interpolate=a.png --output=a.png", "expected two image files, A,B"),
     ("--interpolate=none.png,photos/1.png --output=a.png", "none.png is no file"),

@@ -111,11 +111,11 @@ def test_the_classes_are_those_of_the_data():
 
 
 def test_the_optimiser():
-    model = build_model(ModelConfig(model="classifier", width=0.03, halving_steps=50), (28, 28, 3))
+    model = build_model(ModelConfig(model="classifier", width=0.03), (28, 28, 3))
     model.compile({"all": 0.1})
     optimizer = model.optimizers["network"]
     assert isinstance(optimizer, keras.optimizers.SGD) and optimizer.nesterov
-    optimizer.iterations.assign(100)
+    optimizer.iterations.assign(500)
     assert float(optimizer.learning_rate) == pytest.approx(0.025)
 
 

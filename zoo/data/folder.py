@@ -141,6 +141,26 @@ class Layout:
         labels = np.array([numbers[parts[name][depth]] for name in ordered], np.int64)
         return cls(ordered, splits, labels, class_names)
 
+    def in_turn(self) -> tuple[list[str], list[str]]:
+        """The names of the files and of their classes, sorted, the first of each class before the
+        second of any.
+
+        Raises:
+            UsageError: there are no classes.
+        """
+        if self.labels is None or self.class_names is None:
+            raise UsageError(
+                "class_names are those of sub-folders, and not all images lie in several: expected "
+                "a folder as photos/cats/1.png, photos/dogs/2.png"
+            )
+        places: Counter[int] = Counter()
+        turns = []
+        for name, label in sorted(zip(self.names, self.labels.tolist(), strict=True)):
+            turns.append((places[label], label, name))
+            places[label] += 1
+        turns.sort()
+        return [name for *_, name in turns], [self.class_names[label] for _, label, _ in turns]
+
     def counts(self, skipped: Sequence[str] | dict[str, str]) -> dict[str, int]:
         """Images by split, in the order of `names`, once some are left out."""
         if self.splits is None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from zoo.config import ModelConfig, RunConfig
+from zoo.config import ModelConfig, RunConfig, TrainingConfig
 from zoo.data.images import ImageDataset
+from zoo.errors import UsageError, expected_of
 from zoo.registry import INSTRUMENTS, MODELS, look_up
 
 if TYPE_CHECKING:
@@ -18,19 +20,43 @@ def model_class(name: str) -> type[PlayerModel]:
     return look_up("model", name, MODELS | INSTRUMENTS)
 
 
-def resolve(config: RunConfig, dataset: ImageDataset) -> RunConfig:
-    """`config` with all that the model has a default for filled in: its options, a rate per player.
+def resolve(
+    config: RunConfig, dataset: ImageDataset, networks: Mapping[str, Any] | None = None
+) -> RunConfig:
+    """`config` with all that the model has a default for filled in: its options, a rate per player
+    and how it changes with the step.
+
+    Args:
+        config: as it was given.
+        dataset: what it is to be trained on.
+        networks: Keras models by part, in the place of a family's; see `GenerativeModel`.
 
     Raises:
         UsageError: the model is unknown or a setting does not apply to it.
     """
+    from zoo.models.schedules import resolve_schedule
+    from zoo.networks.own import OwnNetworks
+
     cls, training = model_class(config.model.model), config.training
     rates = cls.resolve_learning_rate(training.learning_rate)
+    schedule = resolve_schedule(training, cls.schedule)
+    _check_best(cls, config.model.model, training)
+    own = OwnNetworks(config.model.model, cls.players, networks) if networks else None
     return dataclasses.replace(
         config,
-        model=cls.resolve_for(config.model, dataset),
-        training=dataclasses.replace(training, learning_rate=rates),
+        model=cls.resolve_for(config.model, dataset, own),
+        training=dataclasses.replace(training, learning_rate=rates, **schedule),
     )
+
+
+def _check_best(cls: type[PlayerModel], name: str, training: TrainingConfig) -> None:
+    """Raises `UsageError` where the best checkpoint is to be of a term that the model lacks."""
+    terms = [*cls.terms, *(f"{player}_loss" for player in cls.players)]
+    if training.keep_best is not None and training.keep_best not in terms:
+        raise UsageError(
+            f"keep_best={training.keep_best!r} is no term of {name}: "
+            f"{expected_of(training.keep_best, terms)}"
+        )
 
 
 def build_model(
@@ -38,11 +64,12 @@ def build_model(
     image_shape: tuple[int, int, int],
     seed: int = 0,
     dtype_policy: str = "float32",
+    networks: Mapping[str, Any] | None = None,
 ) -> PlayerModel:
-    """A new model with initial weights that follow from `seed`.
+    """A new model with initial weights that follow from `seed`, but for `networks` of one's own.
 
     Raises:
         UsageError: as `zoo.models.base.PlayerModel`, or the model is unknown.
     """
-    cls, settings = model_class(config.model), config.chosen()
+    cls, settings = model_class(config.model), {**config.chosen(), **(networks or {})}
     return cls(image_shape=image_shape, seed=seed, dtype_policy=dtype_policy, **settings)

@@ -19,14 +19,15 @@ import tensorflow as tf
 from zoo.config import ALL_PLAYERS, ModelConfig, TrainingConfig
 from zoo.data.images import ImageDataset
 from zoo.errors import UsageError
+from zoo.models.door import shape_of
 from zoo.models.keras_model import KerasModel
-from zoo.models.optimizers import Rate
+from zoo.models.optimizers import Rate, clipped
 from zoo.models.settings import keras_settings
 from zoo.networks.own import OwnNetworks
 from zoo.noise import Noise, step_noise
 from zoo.options import Option
-from zoo.registry import DATASETS, INSTRUMENTS, MODELS
-from zoo.state import OPTIMIZER, fingerprint, stable_names
+from zoo.registry import INSTRUMENTS, MODELS
+from zoo.state import AVERAGE, OPTIMIZER, fingerprint, stable_names
 
 Losses = tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]
 Batch: TypeAlias = tf.Tensor | tuple[tf.Tensor, tf.Tensor]
@@ -37,7 +38,8 @@ class PlayerModel(KerasModel):
 
     Subclasses state, as class attributes, `players` (one network each), `terms` (the names of the
     report), `options` (their own settings) and `learning_rates` (one default per
-    player). A model whose critic is updated several times per step names it in `repeated_players`
+    player). `higher_is_better` names the terms of which that is so; of all others, and of losses,
+    lower is. A model whose critic is updated several times per step names it in `repeated_players`
     and has the option `critic_updates`; one that learns from classes says `needs_labels`.
 
     The initial weights follow from `seed`: the global seeds of Python, NumPy and TensorFlow are
@@ -60,6 +62,7 @@ class PlayerModel(KerasModel):
     terms: tuple[str, ...] = ()
     options: tuple[Option, ...] = ()
     learning_rates: Mapping[str, float] = {}
+    higher_is_better: tuple[str, ...] = ("elbo", "elbo_ratio_estimate", "log_likelihood")
     repeated_players: tuple[str, ...] = ()
     own: OwnNetworks | None = None  # of a generative model
 
@@ -79,7 +82,7 @@ class PlayerModel(KerasModel):
                 "set before Keras is imported"
             )
         config = ModelConfig.create(model=self.registered_name(), **settings)
-        shape = _image_shape(dataset, image_shape)
+        shape = shape_of(dataset, image_shape)
         training = TrainingConfig(seed=seed, dtype_policy=dtype_policy)
         keras.utils.set_random_seed(training.seed)
         with keras_settings(training.dtype_policy):
@@ -133,9 +136,11 @@ class PlayerModel(KerasModel):
         return config.replace(**filled)
 
     @classmethod
-    def resolve_for(cls, config: ModelConfig, dataset: ImageDataset) -> ModelConfig:
+    def resolve_for(
+        cls, config: ModelConfig, dataset: ImageDataset, own: OwnNetworks | None = None
+    ) -> ModelConfig:
         """`resolve` for the images, and where they matter the classes, of an `ImageDataset`."""
-        return cls.resolve(config, dataset.image_shape)
+        return cls.resolve(config, dataset.image_shape, own)
 
     def get_config(self) -> dict[str, Any]:
         """JSON-able arguments of the constructor."""
@@ -188,7 +193,8 @@ class PlayerModel(KerasModel):
             rows: `[N, ...]` of this replica.
         """
         context = tf.distribute.get_replica_context()
-        return rows if context.num_replicas_in_sync == 1 else context.all_gather(rows, axis=0)
+        alone = context is None or context.num_replicas_in_sync == 1  # None in a callback
+        return rows if alone else context.all_gather(rows, axis=0)
 
     def _build_bookkeeping(self) -> None:
         """The step counter, the record of faults and the trackers of the metrics."""
@@ -246,7 +252,10 @@ class PlayerModel(KerasModel):
         *first, last = self._shares(self._batch(data))
         for i, batch in enumerate(first):
             self._update(batch, self.repeated_players, i)
-        return self._update(last, self.players, len(first))
+        logs = self._update(last, self.players, len(first))
+        if self.averages is not None:
+            self.averages.update(self.step)
+        return logs
 
     def _shares(self, batch: Batch) -> list[Batch]:
         """The batch of each pass, of one size: where they do not go into the rows, the first rows
@@ -279,7 +288,9 @@ class PlayerModel(KerasModel):
         gradients = self._player_gradients(tape, scaled)
         self._record_faults(losses, gradients, report)
         for player in players:
-            self.optimizers[player].apply(gradients[player], self.player_variables(player))
+            moved = gradients[player]
+            moved = moved if self.clip_norm is None else clipped(moved, self.clip_norm)
+            self.optimizers[player].apply(moved, self.player_variables(player))
         return self._track(losses, report)
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
@@ -339,20 +350,24 @@ class PlayerModel(KerasModel):
     @property
     def state(self) -> dict[str, keras.Variable]:
         """All that training changes and a checkpoint holds, by names that are the same in every
-        process: the step, the weights of the networks and, once compiled, the optimisers."""
+        process: the step, the weights of the networks and, once compiled, their averages and the
+        optimisers."""
         optimizers = {
             f"{OPTIMIZER}{player}/{i}": variable  # their slots follow the player's variables
             for player, optimizer in self.optimizers.items()
             for i, variable in enumerate(optimizer.variables)
         }
-        return {"step": self.step, **self._network_state, **optimizers}
+        averages = self.averages.variables if self.averages else {}
+        averages = {AVERAGE + name: variable for name, variable in averages.items()}
+        return {"step": self.step, **self.network_state, **averages, **optimizers}
 
     def path(self, variable: keras.Variable) -> str:
         """Of a variable of a network, the same in every process but for the counters of layers."""
         return variable.path
 
     @property
-    def _network_state(self) -> dict[str, keras.Variable]:
+    def network_state(self) -> dict[str, keras.Variable]:
+        """The weights of the networks, by the same names."""
         state: dict[str, keras.Variable] = {}
         for player in self.players:
             variables = getattr(self, player).variables
@@ -363,32 +378,10 @@ class PlayerModel(KerasModel):
     @property
     def fingerprint(self) -> str:
         """16 hex digits that tell these weights of the networks from all others."""
-        return fingerprint({name: v.numpy() for name, v in self._network_state.items()})
+        return fingerprint({name: v.numpy() for name, v in self.network_state.items()})
 
 
 def batch_rows(images: Batch) -> int | tf.Tensor:
     """The batch size: static where it is known, which XLA on a TPU needs."""
     images = tf.nest.flatten(images)[0]
     return images.shape[0] or tf.shape(images)[0]
-
-
-def _image_shape(
-    dataset: str | None, image_shape: tuple[int, int, int] | None
-) -> tuple[int, int, int]:
-    """The shape of a data set, or the one given, or that of `color_mnist_mini`."""
-    if dataset is None and image_shape is not None:
-        if len(image_shape) != 3 or not all(isinstance(n, int) and n > 0 for n in image_shape):
-            raise UsageError(
-                f"image_shape={image_shape!r} is not accepted: expected (height, width, channels)"
-            )
-        height, width, channels = image_shape
-        return height, width, channels
-    name = "color_mnist_mini" if dataset is None else dataset
-    own = DATASETS[name].image_shape if name in DATASETS else None
-    if own is None or image_shape is not None:
-        known = ", ".join(name for name, source in DATASETS.items() if source.image_shape)
-        raise UsageError(
-            f"dataset={dataset!r}, image_shape={image_shape!r}: expected a data set whose "
-            f"images have a shape of their own ({known}), or a shape"
-        )
-    return own

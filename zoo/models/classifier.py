@@ -10,7 +10,8 @@ from zoo.config import ModelConfig
 from zoo.data.images import ImageDataset
 from zoo.errors import UsageError
 from zoo.models.base import Batch, Losses, PlayerModel
-from zoo.models.optimizers import Rate, Schedule
+from zoo.models.optimizers import Rate
+from zoo.networks.own import OwnNetworks
 from zoo.networks.vgg import VGG
 from zoo.noise import Noise
 from zoo.options import Option
@@ -31,7 +32,7 @@ class Classifier(PlayerModel):
 
     Each training image is shifted by up to an eighth of its side and, with `mirror`, mirrored.
     Trained by SGD with Nesterov momentum 0.9 and weight decay 5e-4, the learning rate halving every
-    `halving_steps` (after a public VGG-16 for CIFAR-10, Geifman 2018; chosen).
+    250 steps (after a public VGG-16 for CIFAR-10, Geifman 2018; chosen).
     """
 
     players = ("network",)
@@ -43,13 +44,16 @@ class Classifier(PlayerModel):
             False,
             "Flip each training image left-right with probability 1/2, which spoils digits.",
         ),
-        Option("halving_steps", 250, "Steps in which the learning rate halves.", above=0),
     )
     learning_rates = {"network": 0.05}  # chosen
+    schedule = {"schedule": "exponential", "decay_steps": 250, "decay_rate": 0.5}
+    higher_is_better = ("accuracy",)
     needs_labels = True
 
     @classmethod
-    def resolve_for(cls, config: ModelConfig, dataset: ImageDataset) -> ModelConfig:
+    def resolve_for(
+        cls, config: ModelConfig, dataset: ImageDataset, own: OwnNetworks | None = None
+    ) -> ModelConfig:
         """`resolve` with the number of classes that the data set has.
 
         Raises:
@@ -62,17 +66,13 @@ class Classifier(PlayerModel):
                 f"classes={config.classes} is not accepted: expected at least the {needed} of "
                 f"{dataset.name}"
             )
-        return cls.resolve(config, dataset.image_shape)
+        return cls.resolve(config, dataset.image_shape, own)
 
     def _build_networks(self) -> None:
         self.network = VGG(self.image_shape, self.classes, self.config.width)
 
     def make_optimizer(self, learning_rate: Rate) -> keras.optimizers.Optimizer:
-        """SGD with the momentum, decay and, unless it is given one, schedule above."""
-        if not isinstance(learning_rate, Schedule):
-            learning_rate = keras.optimizers.schedules.ExponentialDecay(
-                learning_rate, self.halving_steps, 0.5
-            )
+        """SGD with the momentum and decay above."""
         optimizer = keras.optimizers.SGD(
             learning_rate, momentum=MOMENTUM, nesterov=True, weight_decay=WEIGHT_DECAY
         )

@@ -12,8 +12,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from zoo.config import TrainingConfig
 from zoo.errors import UsageError, reason
 from zoo.files import usable_path
+from zoo.models.averages import Averages
 from zoo.models.door import OUT_OF_RANGE, is_array, take_batches, take_images
 from zoo.models.optimizers import (
     EXPECTED,
@@ -24,6 +26,7 @@ from zoo.models.optimizers import (
     own_optimizers,
     rates_by_player,
 )
+from zoo.models.schedules import CONSTANT, scheduled
 from zoo.models.settings import keras_settings
 from zoo.saved_model.signatures import signature_functions
 from zoo.saved_model.writer import write_saved_model
@@ -38,6 +41,10 @@ class KerasModel(keras.Model):
     """
 
     players: tuple[str, ...] = ()
+    repeated_players: tuple[str, ...] = ()
+    schedule: Mapping[str, Any] = CONSTANT  # of learning rates; see `zoo.models.schedules`
+    averages: Averages | None = None  # of the weights, once compiled with `ema_decay`
+    clip_norm: float | None = None
     needs_labels = False
     image_shape: tuple[int, int, int]
 
@@ -175,6 +182,9 @@ class KerasModel(keras.Model):
         steps_per_execution: int = 1,
         *,
         optimizers: Mapping[str, Any] | None = None,
+        schedule: Mapping[str, Any] | None = None,
+        clip_norm: float | None = None,
+        ema_decay: float = 0.0,
         run_eagerly: bool = False,
         **others: Any,
     ) -> None:
@@ -193,6 +203,10 @@ class KerasModel(keras.Model):
             steps_per_execution: steps per call of the compiled function.
             optimizers: by player, any of Keras's optimisers, or its name; a schedule or a rate
                 stands for the model's own optimiser with it, which the rest have.
+            schedule: how rates that are numbers change with the step, as
+                `zoo.models.schedules.resolve_schedule` gives it; the model's own by default.
+            clip_norm: the largest global norm of each player's gradient; None for no bound.
+            ema_decay: of averages of the weights, see `averaged`; 0 for none.
             run_eagerly: run the steps without compiling them.
 
         Raises:
@@ -200,19 +214,24 @@ class KerasModel(keras.Model):
                 optimiser, loss or metric for all.
         """
         self._refuse(others)
-        given, further = own_optimizers(optimizers, self.players)
-        rates = {**rates_by_player(learning_rate), **further}
+        given, others = own_optimizers(optimizers, self.players)
+        rates = {**rates_by_player(learning_rate), **others}
         resolved = self.resolve_learning_rate(rates)
         self.seed = self.initial_seed if seed is None else int(seed)
         how = {"jit_compile": jit_compile, "steps_per_execution": steps_per_execution}
         how["run_eagerly"] = run_eagerly
+        checked = TrainingConfig(clip_norm=clip_norm, ema_decay=ema_decay)
+        self.clip_norm, ema_decay = checked.clip_norm, checked.ema_decay
+        further = {"schedule": schedule, "clip_norm": self.clip_norm, "ema_decay": ema_decay}
         super().compile(optimizer=None, **how)
         with keras_settings():
             for player in self.players:
                 before = self.optimizers.get(player)
                 optimizer = given.get(player)
                 if optimizer is None:
-                    optimizer = self.make_optimizer(resolved[player])
+                    updates = self.passes if player in self.repeated_players else 1
+                    rate = scheduled(resolved[player], schedule or self.schedule, updates)
+                    optimizer = self.make_optimizer(rate)
                     if before is not None and alike(before, optimizer):
                         continue
                 if optimizer.built and optimizer is not before:
@@ -224,7 +243,21 @@ class KerasModel(keras.Model):
                 # checkpoint would find nowhere to put its own.
                 optimizer.build(self.player_variables(player))
                 self.optimizers[player] = optimizer
-        self._choice = Choice(rates, given, {"seed": self.seed, **how})
+            if not ema_decay:
+                self.averages = None
+            elif self.averages is None or self.averages.decay != ema_decay:
+                self.averages = Averages(self.network_state, ema_decay)
+        self._choice = Choice(rates, given, {"seed": self.seed, **how, **further})
+
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Inside, the networks have their averaged weights, where there are any."""
+        before = self.averages.swap_in() if self.averages else {}
+        try:
+            yield
+        finally:
+            if self.averages:
+                self.averages.swap_out(before)
 
     def _refuse(self, others: Mapping[str, Any]) -> None:
         """What Keras's `compile` knows and a model of players does not."""
@@ -246,23 +279,27 @@ class KerasModel(keras.Model):
         self.compile(**from_json(config))
 
     @property
-    def _random_state(self) -> dict[str, keras.Variable]:
-        """Of layers that draw, as Dropout."""
+    def _further_state(self) -> dict[str, keras.Variable]:
+        """Of layers that draw, as Dropout, and the averages of the weights."""
         states = [v for v in self.variables if v.name == "seed_generator_state"]
-        return {f"random_{i}": state for i, state in enumerate(states)}
+        averages = self.averages.variables.values() if self.averages else ()
+        return {
+            **{f"random_{i}": state for i, state in enumerate(states)},
+            **{f"average_{i}": average for i, average in enumerate(averages)},
+        }
 
     def save_own_variables(self, store: Any) -> None:
-        """As Keras's, with the state of layers that draw, which Keras leaves out."""
+        """As Keras's, with what Keras leaves out: the state of layers that draw, and averages."""
         super().save_own_variables(store)
-        for name, state in self._random_state.items():
+        for name, state in self._further_state.items():
             store[name] = state.numpy()
 
     def load_own_variables(self, store: Any) -> None:
         """The inverse of `save_own_variables`."""
-        random = self._random_state
-        others = {name: store[name] for name in store.keys() if name not in random}  # noqa: SIM118
+        further = self._further_state
+        others = {name: store[name] for name in store.keys() if name not in further}  # noqa: SIM118
         super().load_own_variables(others)
-        for name, state in random.items():
+        for name, state in further.items():
             state.assign(store[name])
 
     # ---- Others --------------------------------------------------------------------------------

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import keras
+import tensorflow as tf
 
 from zoo.config import ALL_PLAYERS, parse_learning_rate
 from zoo.errors import UsageError
@@ -128,3 +129,13 @@ def alike(one: keras.optimizers.Optimizer, other: keras.optimizers.Optimizer) ->
     ]
     # In their names Keras counts the optimisers of the process.
     return type(one) is type(other) and {**configs[0], "name": ""} == {**configs[1], "name": ""}
+
+
+def clipped(gradients: Sequence[tf.Tensor], norm: float) -> list[tf.Tensor]:
+    """A replica's gradients, scaled so that their sum over all replicas has at most this global
+    norm. Keras's `global_clipnorm` would scale each replica's share by its own norm, so that two
+    replicas would train otherwise than one."""
+    context = tf.distribute.get_replica_context()
+    total = context.all_reduce("sum", list(gradients))
+    factor = norm / tf.maximum(tf.linalg.global_norm(total), norm)
+    return [gradient * factor for gradient in gradients]

@@ -50,6 +50,7 @@ class VEEGAN(GenerativeModel):
     )
     matching_by_posterior = {"deterministic": dataclasses.replace(matching, posterior="implicit")}
     terms = ("bound_ratio_estimate", "code_distance", "critic_generated", "critic_data")
+    higher_is_better = ("bound_ratio_estimate",)
     posteriors = ("unit_gaussian", "deterministic")
     options = (
         Option(

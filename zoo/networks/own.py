@@ -65,10 +65,13 @@ class OwnNetworks:
 
     def get_config(self) -> dict[str, Any]:
         """The networks as JSON, for `from_config`; without their weights."""
-        return {
-            part: keras.saving.serialize_keras_object(network)
-            for part, network in self.given.items()
-        }
+        return self.describe(self.given)
+
+    @staticmethod
+    def describe(networks: Mapping[str, keras.Model]) -> dict[str, Any]:
+        """Networks by part as JSON."""
+        serialize = keras.saving.serialize_keras_object
+        return {part: serialize(network) for part, network in networks.items()}
 
 
 def from_config(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -84,7 +84,7 @@ SCALES = {
             latent_size=None,
             samples=10_000,
             classifiers={
-                "color_mnist_mini": {"width": 0.25, "steps": 600, "halving_steps": 100},
+                "color_mnist_mini": {"width": 0.25, "steps": 600, "decay_steps": 100},
             },
             estimator_steps=5000,
             critic_steps=2000,  # where the gap of a VAE's samples has come to rest
@@ -103,11 +103,11 @@ SCALES = {
             latent_size=None,
             samples=100_000,
             classifiers={
-                "color_mnist": {"batch_size": 128, "steps": 10_000, "halving_steps": 1000},
+                "color_mnist": {"batch_size": 128, "steps": 10_000, "decay_steps": 1000},
                 "cifar10": {
                     "batch_size": 128,
                     "steps": 70_000,
-                    "halving_steps": 7000,
+                    "decay_steps": 7000,
                     "mirror": True,
                 },
             },

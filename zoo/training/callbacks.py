@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
@@ -188,15 +189,20 @@ class Pictures(StepCallback):
         if not self.due(self._every):
             return
         check_finite(self.model, self._run)
+        with self.model.averaged():
+            pictures = self._drawn()
+        with summaries(self._writer, self._run, self.step):
+            for name, pixels in pictures.items():
+                save_png(self._run.path / "images" / f"{name}-{self.step:08d}.png", pixels)
+                tf.summary.image(name, pixels[None])
+
+    def _drawn(self) -> dict[str, np.ndarray]:
         pictures = {"samples": grid(self.model.sample(seed=self._noise)["images"].numpy())}
         if "encode" in self.model.available_signatures:
             codes = self.model.encode(self._images)["z"]
             decoded = self.model.generate(codes).numpy()  # black where a run diverges
             pictures["reconstructions"] = side_by_side(self._images, decoded)
-        with summaries(self._writer, self._run, self.step):
-            for name, pixels in pictures.items():
-                save_png(self._run.path / "images" / f"{name}-{self.step:08d}.png", pixels)
-                tf.summary.image(name, pixels[None])
+        return pictures
 
 
 class ErrorRates(StepCallback):
@@ -219,10 +225,11 @@ class ErrorRates(StepCallback):
         """Writes `validation_error` and `test_error`."""
         if not self.due(self._every):
             return
-        errors = {
-            f"{name}_error": self.model.error_rate(split.images, labels)
-            for name, (split, labels) in self._held_out.items()
-        }
+        with self.model.averaged():
+            errors = {
+                f"{name}_error": self.model.error_rate(split.images, labels)
+                for name, (split, labels) in self._held_out.items()
+            }
         self._run.log({"step": self.step, **errors})
         with summaries(self._writer, self._run, self.step):
             for name, value in errors.items():

@@ -17,10 +17,17 @@ from zoo.data import load_dataset
 from zoo.data.images import ImageDataset
 from zoo.data.pipeline import training_dataset
 from zoo.errors import UsageError, is_out_of_memory, reason
+from zoo.files import user_path
 from zoo.models import build_model, resolve
+from zoo.models.inference import GenerativeModel
+from zoo.models.schedules import SETTINGS
+from zoo.networks import kept
+from zoo.networks.own import OwnNetworks
 from zoo.run import Run, folder_lock
+from zoo.state import load_state
 from zoo.training import callbacks
 from zoo.training.strategy import make_strategy
+from zoo.training.validation import Validation
 from zoo.training.workers import Workers
 
 
@@ -49,6 +56,7 @@ def train(
     run_dir: str | Path,
     observers: Sequence[keras.callbacks.Callback] = (),
     images: ImageDataset | None = None,
+    begin: GenerativeModel | None = None,
 ) -> TrainingResult:
     """Trains the run `config` in `run_dir`, going on from its newest checkpoint if it has one.
 
@@ -65,6 +73,8 @@ def train(
             metrics averaged since the last line of `metrics.jsonl`; those for epochs at the end.
             `self.model.stop_training = True` ends the training with a checkpoint.
         images: what a program has at hand in the place of `config.data`; the run folder gets them.
+        begin: a model as `config.model` says, from whose weights a new run goes on, and whose own
+            networks it has. A copy of it is trained.
 
     Raises:
         UsageError: the configuration, the data or the folder is unusable, or a loss was not finite.
@@ -86,30 +96,42 @@ def train(
                 dataset = load_dataset(config.data)
             else:
                 dataset, config = images, Run.with_own_data(config, run_dir)
-            config = resolve(config, dataset)
+            described = begin.own.get_config() if begin is not None else {}
+            with strategy.scope():
+                place = user_path(run_dir, "run_dir")
+                networks = kept.read(place) if begin is None else kept.make(described, "networks")
+            config = resolve(config, dataset, networks)
+            _check_shape(begin, dataset)
         training = config.training
-        workers.agree({**config.flat(), "data_dir": None, "data": dataset.fingerprint})
+        described = described or OwnNetworks.describe(networks)
+        same = {"data": dataset.fingerprint, "networks": kept.comparable(described)}
+        workers.agree({**config.flat(), "data_dir": None, **same})
         about = dataset.fingerprint, dataset.image_shape
         run = Run(run_dir, config, *about, dataset.class_names)
         with workers.all_or_none():
             if workers.chief:
                 stack.enter_context(folder_lock(Run.check_folder(run.path)))
-                same = dataset.is_of
-                Run.create_or_resume(run.path, config, *about, same, dataset.class_names)
+                is_same, begun = dataset.is_of, bool(run.checkpoints.steps())
+                Run.create_or_resume(run.path, config, *about, is_same, dataset.class_names)
+                kept.keep(run.path, described, begun)
                 if images is not None:
                     run.keep_data(images)
         with strategy.scope():
-            model = build_model(
-                config.model, dataset.image_shape, training.seed, training.dtype_policy
-            )
+            how = training.seed, training.dtype_policy, networks
+            model = build_model(config.model, dataset.image_shape, *how)
             model.compile(
                 learning_rate=training.learning_rate,
                 seed=training.seed,
                 jit_compile=training.jit_compile,
                 steps_per_execution=training.steps_per_execution,
+                schedule={name: getattr(training, name) for name in SETTINGS},
+                clip_norm=training.clip_norm,
+                ema_decay=training.ema_decay,
             )
         with workers.all_or_none(), strategy.scope():
             if workers.chief:
+                if not run.checkpoints.steps():
+                    _begin(run, model, begin, bool(networks))
                 first_step = run.checkpoints.restore(model)
                 run.checkpoints.drop_after(first_step)
                 run.forget_metrics_after(first_step)
@@ -121,6 +143,26 @@ def train(
             if workers.chief:
                 _read_back(run, model)
         return TrainingResult(run, first_step, last_step, model, workers.chief)
+
+
+def _check_shape(begin: GenerativeModel | None, dataset: ImageDataset) -> None:
+    if begin is not None and begin.image_shape != dataset.image_shape:
+        raise UsageError(
+            f"the model is for images {begin.image_shape}, {dataset.name} has "
+            f"{dataset.image_shape}: expected images of that shape"
+        )
+
+
+def _begin(run: Run, model: Any, begin: GenerativeModel | None, own: bool) -> None:
+    """Gives a new run its weights where its seed alone does not tell them, and keeps them."""
+    if begin is not None:
+        load_state(model.network_state, {n: v.numpy() for n, v in begin.network_state.items()})
+        run.checkpoints.save(model)
+    elif own:
+        raise UsageError(
+            f"{run.path} has networks of one's own, and no checkpoint of their weights yet: "
+            "expected zoo.train with these networks"
+        )
 
 
 @contextlib.contextmanager
@@ -139,7 +181,9 @@ def _memory(training: TrainingConfig) -> Iterator[None]:
 
 def _read_back(run: Run, model: Any) -> None:
     """Loads the run as everyone else will, and sees to it that these are the trained weights."""
-    if run.model.fingerprint != model.fingerprint:
+    with model.averaged():
+        trained = model.fingerprint
+    if run.model.fingerprint != trained:
         raise RuntimeError(
             f"{run.path} does not give back the weights that were trained to step "
             f"{int(model.step.numpy())}: they are lost, or altered on the disk"
@@ -187,6 +231,8 @@ def _fit(
         if workers.chief:
             outcome = callbacks.ErrorRates if model.needs_labels else callbacks.Pictures
             called.append(outcome(span, every, run, writer, dataset))
+            if training.validate_every:
+                called.append(Validation(span, run, writer, dataset))
         # After all else of its step: whoever goes on from it finds the rest complete.
         called += [*observers, callbacks.Checkpoints(span, every, run, workers)]
         model.fit(

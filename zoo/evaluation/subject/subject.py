@@ -63,7 +63,7 @@ class Subject:
 
     @classmethod
     def of_run(cls, run: Run) -> Subject:
-        """The newest checkpoint of a run."""
+        """The checkpoint of a run that was opened with it, the newest by default."""
         model = run.model
         functions = {n: f.get_concrete_function() for n, f in signature_functions(model).items()}
         return cls(

@@ -18,10 +18,11 @@ from zoo.files import atomic_folder, write_json
 from zoo.formats import FORMAT_VERSION
 from zoo.manifest import write_manifest
 from zoo.registry import source_of
-from zoo.run import Run, versions
+from zoo.run import Run
 from zoo.saved_model.contract import PORTABLE, require
 from zoo.saved_model.signatures import portable_functions, signature_functions
 from zoo.saved_model.writer import write_saved_model
+from zoo.versions import versions
 
 
 def model_card(

@@ -92,7 +92,7 @@ def _run(name: str, lab: Lab, output: Path, alone: bool) -> bool:
     """Runs one experiment unless it is finished; tells whether it went well."""
     from zoo.files import read_json
     from zoo.paper.results import write_page
-    from zoo.run import versions
+    from zoo.versions import versions
 
     folder, chosen = output / name, experiment(name)
     if (folder / "result.json").exists():

@@ -21,8 +21,8 @@ from zoo.config import BEST, NEWEST, RunConfig
 from zoo.errors import UsageError, WorkerLost, is_out_of_memory, reason
 from zoo.flags import completion, parsers, paths, preset, signals, streams
 from zoo.handlers import handle, handled
-from zoo.run import versions
 from zoo.settings import LARGEST_INT
+from zoo.versions import versions
 
 # Exit codes beside 0.
 USAGE_ERROR = 2

@@ -26,10 +26,11 @@ from absl import flags
 
 from zoo.config import RunConfig
 from zoo.errors import UsageError, expected_of
+from zoo.files import folder_lock
 from zoo.flags import program
 from zoo.handlers import handled
 from zoo.paper.grids import SWEEPS, read
-from zoo.run import Run, folder_lock
+from zoo.run import Run
 from zoo.sweep import FAILED, FINISHED, RATE, UNFINISHED, Entry, Sweep, as_settings
 
 SOME_FAILED = 1

@@ -3,24 +3,30 @@
 zoo-train --model=vae --dataset=color_mnist_mini --latent_size=50 --steps=1000 --run_dir=runs/vae
 zoo-train --preset=color_mnist_mini/vae --run_dir=runs/vae
 zoo-train --run_dir=runs/vae --steps=5000
+zoo-train --from=color_mnist_mini/vae --dataset=array --data_dir=digits.npz --run_dir=runs/mine
 zoo-train --preset=color_mnist/vae --sweep=latent_sizes --sweep=seed=0,1 --run_dir=runs/sweep
 
 The same command again goes on where the run was, also after SIGTERM, SIGHUP (exit code 0) and
 Ctrl-C, which end a training with a checkpoint of the step in progress; a second Ctrl-C does not
 wait for that.
 --run_dir alone goes on as well: what is not given is as the run's config.json has it, and what is
-given and would make it another run is refused.
+given and would make it another run is refused. --from begins a new run with the weights of a
+trained model, which says what the model is.
 Two exit codes of its own: 1 some runs of a sweep failed, 3 another worker of the run is gone: start
 all of them again.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 from absl import flags
 
 from zoo.config import DataConfig, ModelConfig, TrainingConfig
-from zoo.flags import listings, program, sweep
-from zoo.run import config_for
+from zoo.errors import UsageError
+from zoo.flags import listings, paths, program, sweep
+from zoo.pretrained import open_pretrained
+from zoo.run import Run, config_for
 from zoo.training.rendezvous import check_own_port
 
 
@@ -28,6 +34,8 @@ def define(values: flags.FlagValues) -> None:
     """Flags of zoo-train."""
     program.define_settings(values, ModelConfig, DataConfig, TrainingConfig)
     program.define_shared(values, "run_dir", "preset")
+    help = "Begin with the weights of this pretrained model: its name, or its folder."
+    paths.define_path("from", None, help, flag_values=values)
     sweep.define(values)
     listings.define(values, "models", "presets", "datasets")
 
@@ -36,15 +44,22 @@ def main(values: flags.FlagValues) -> int | None:
     """Trains."""
     if listings.print_asked(values):
         return None
+    start = values["from"].value
     if values.sweep:
+        if start is not None:
+            raise UsageError("--from does not go with --sweep")
         return sweep.run_sweep(values)
     program.exactly_one(values, "run_dir")
-    config = config_for(values.run_dir, program.settings(values, given_only=True))
+    begin = None if start is None else open_pretrained(start)
+    given = program.settings(values, given_only=True)
+    if begin is not None:
+        given = _settings_from(begin, given)
+    config = config_for(values.run_dir, given)
     check_own_port(config.training.strategy)
     program.start_tensorflow()
     from zoo.training.loop import train
 
-    result = train(config, values.run_dir)
+    result = train(config, values.run_dir, begin=None if begin is None else begin.model)
     steps = config.training.steps
     if not result.chief:
         return None
@@ -57,6 +72,23 @@ def main(values: flags.FlagValues) -> int | None:
         figures = ", ".join(f"{k} {v:.6g}" for k, v in last.items() if k != "step")
         print(f"trained {values.run_dir} to step {steps}: {figures}")
     return None
+
+
+def _settings_from(begin: Run, given: dict[str, Any]) -> dict[str, Any]:
+    """What is given, the model of a pretrained one, and its data where none are named.
+
+    Raises:
+        UsageError: another model is asked for.
+    """
+    model = vars(begin.config.model)
+    for name in model.keys() & given.keys():
+        if given[name] != model[name]:
+            raise UsageError(
+                f"{name}={given[name]!r} is not that of {begin.name}: expected {model[name]!r}, or "
+                "nothing, since --from says what the model is"
+            )
+    data = {} if "dataset" in given else vars(begin.config.data)
+    return {**data, **given, **{name: value for name, value in model.items() if value is not None}}
 
 
 def run() -> None:

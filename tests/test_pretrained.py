@@ -79,6 +79,26 @@ def test_what_a_user_saves_is_the_same_elsewhere(tmp_path):
         zoo.save_pretrained(run, folder)
 
 
+def test_a_run_begins_from_one(tmp_path, monkeypatch):
+    """Through the program: its weights, its model, its data where no others are named."""
+    monkeypatch.chdir(tmp_path)
+    settings = {"width": 0.06, "latent_size": 3, "batch_size": 8, "kl_weight": 0.5}
+    run = zoo.train("run", model="vae", steps=3, **settings)
+    save_pretrained(run, "mine")
+    train = (sys.executable, "-m", "zoo.flags.train", "--from=mine", "--learning_rate=1e-30")
+    done = subprocess.run([*train, "--run_dir=tuned", "--steps=2"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    tuned = zoo.load_run("tuned")
+    assert tuned.config.model.kl_weight == 0.5 and int(tuned.model.step.numpy()) == 2
+    pairs = [m.decoder.trainable_variables for m in (run.model, tuned.model)]
+    for expected, variable in zip(*pairs, strict=True):
+        np.testing.assert_allclose(variable, expected, rtol=1e-6)
+    other = [*train, "--run_dir=other", "--steps=2", "--latent_size=4"]
+    refused = subprocess.run(other, capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert "latent_size=4 is not that of pretrained mine: expected 3" in refused.stderr
+
+
 def test_half_of_the_bytes(tmp_path):
     run = zoo.train(tmp_path / "run", model="vae", width=0.5, steps=1, batch_size=8)
     sizes, models = [], []

@@ -75,7 +75,7 @@ _HOMES |= {path.rsplit(".", 1)[1]: path.rsplit(".", 1)[0] for path in MODELS.val
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        from zoo.run import versions
+        from zoo.versions import versions
 
         return versions().get("distribution-matching-zoo", "unknown")
     if name not in _HOMES:

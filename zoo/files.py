@@ -80,6 +80,29 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def folder_lock(folder: Path) -> Iterator[None]:
+    """Exclusive use of a folder among cooperating processes of this machine.
+
+    The lock goes with the process, however it ends.
+
+    Raises:
+        UsageError: another process holds it, or the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # For reading as well: to open a FIFO of that name for writing alone would wait for ever.
+        file = os.fdopen(os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666), "w")
+    except OSError as error:
+        raise UsageError(f"cannot write {folder}: {error.strerror}") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UsageError(f"{folder} is in use by another process") from None
+        yield
+
+
 def write_json(path: Path, value: Any) -> None:
     """Writes `value` as indented JSON, atomically."""
     text = json.dumps(value, indent=2, allow_nan=False) + "\n"

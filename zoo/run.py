@@ -13,14 +13,11 @@ run_dir/config.json       all that is needed to rebuild the model and the data
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import fcntl
 import functools
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib import metadata
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +38,7 @@ from zoo.files import (
 from zoo.formats import FORMAT_VERSION, current_config
 from zoo.partial import remove_partial
 from zoo.records import read_evaluation
+from zoo.versions import versions
 
 if TYPE_CHECKING:
     from zoo.checkpoints import CheckpointStore
@@ -51,16 +49,6 @@ CARD = "model_card.json"  # what tells a pretrained model from a run that may go
 VALIDATION = "validation_"  # before the name of a metric: its value on that split
 _DATA = "data"
 _FOLDERS = ("", "checkpoints", "images", "evaluation", _DATA)  # where files of a run are written
-_PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "tensorflow-datasets", "numpy")
-
-
-def versions() -> dict[str, str]:
-    """Versions of the zoo and of the packages that a number depends on."""
-    found = {}
-    for name in ("distribution-matching-zoo", *_PACKAGES):
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
 
 
 class Run:
@@ -335,29 +323,6 @@ class Run:
     def evaluation(self) -> dict[str, list[dict[str, Any]]]:
         """The `records` and `pictures` of `evaluation.json`; none where there is none yet."""
         return read_evaluation(self.path / "evaluation.json")
-
-
-@contextlib.contextmanager
-def folder_lock(folder: Path) -> Iterator[None]:
-    """Exclusive use of a folder among cooperating processes of this machine.
-
-    The lock goes with the process, however it ends.
-
-    Raises:
-        UsageError: another process holds it, or the folder cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        # For reading as well: to open a FIFO of that name for writing alone would wait for ever.
-        file = os.fdopen(os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666), "w")
-    except OSError as error:
-        raise UsageError(f"cannot write {folder}: {error.strerror}") from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UsageError(f"{folder} is in use by another process") from None
-        yield
 
 
 def config_for(run_dir: str | Path, given: Mapping[str, Any]) -> RunConfig:

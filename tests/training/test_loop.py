@@ -12,8 +12,9 @@ from zoo.config import EvaluationConfig, RunConfig
 from zoo.errors import UsageError
 from zoo.evaluation.likelihood.elbo import Elbo
 from zoo.evaluation.subject.subject import Subject
+from zoo.files import folder_lock
 from zoo.models.vae import VAE
-from zoo.run import Run, folder_lock
+from zoo.run import Run
 from zoo.training.loop import train
 
 TINY = {"latent_size": 3, "width": 0.06, "batch_size": 8, "log_every": 2, "checkpoint_every": 4}

@@ -20,7 +20,7 @@ from zoo.partial import remove
 from zoo.pictures import save_picture
 from zoo.records import Entry, Record, merge_into, read_evaluation
 from zoo.registry import METRICS, look_up
-from zoo.run import versions
+from zoo.versions import versions
 
 
 def make_metric(name: str) -> Metric:

@@ -17,8 +17,9 @@ from zoo.manifest import write_manifest
 from zoo.pictures import grid, save_png
 from zoo.pretrained import MANIFEST
 from zoo.registry import INSTRUMENTS, source_of
-from zoo.run import CARD, Run, versions
+from zoo.run import CARD, Run
 from zoo.state import OPTIMIZER
+from zoo.versions import versions
 
 SAMPLES = 64  # in the picture of a card; chosen
 _LARGE = 10_000  # entries of a weight that half precision is worth it for; chosen
@@ -53,7 +54,7 @@ def save_pretrained(
     if half:
         values = {name: _halved(value) for name, value in values.items()}
     with atomic_folder(folder) as temporary:
-        for file in ("config.json", "metrics.jsonl"):
+        for file in ("config.json", "networks.json", "metrics.jsonl"):
             if (run.path / file).exists():
                 shutil.copyfile(run.path / file, temporary / file)
         checkpoint = temporary / "checkpoints" / f"step-{int(values['step']):08d}"

@@ -17,13 +17,13 @@ from zoo.data import load_dataset
 from zoo.data.images import ImageDataset
 from zoo.data.pipeline import training_dataset
 from zoo.errors import UsageError, is_out_of_memory, reason
-from zoo.files import user_path
+from zoo.files import folder_lock, user_path
 from zoo.models import build_model, resolve
 from zoo.models.inference import GenerativeModel
 from zoo.models.schedules import SETTINGS
 from zoo.networks import kept
 from zoo.networks.own import OwnNetworks
-from zoo.run import Run, folder_lock
+from zoo.run import Run
 from zoo.state import load_state
 from zoo.training import callbacks
 from zoo.training.strategy import make_strategy

@@ -166,7 +166,7 @@ class Run:
         run = cls(path, config, data_fingerprint, image_shape, class_names)
         if (path / "config.json").exists():
             before = cls.open(path)
-            differences = before.config.differences(config)
+            differences = before._complete_config().differences(run._complete_config())
             same = is_same or data_fingerprint.__eq__
             if not same(before.data_fingerprint):
                 differences.append(f"data: {before.data_fingerprint} -> {data_fingerprint}")
@@ -174,6 +174,15 @@ class Run:
                 raise UsageError(f"{path} holds another run: {'; '.join(differences)}")
         run._write_config()
         return run
+
+    def _complete_config(self) -> RunConfig:
+        """Its configuration with the model's own defaults, those of settings too that the zoo that
+        wrote it did not have."""
+        from zoo.models import model_class
+
+        model = self.config.model
+        complete = model_class(model.model).resolve(model, self.image_shape)
+        return dataclasses.replace(self.config, model=complete)
 
     def _write_config(self) -> None:
         write_json(

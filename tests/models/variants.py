@@ -16,6 +16,8 @@ def another(option):
         return next(choice for choice in option.choices if choice != option.default)
     if option.kind == "bool":
         return not option.default
+    if option.default is None:
+        return {"int": 1, "float": 1.0}[option.kind]
     return 2 * option.default if option.kind == "float" else option.default + 1
 
 

@@ -25,10 +25,11 @@ def resolve(config: RunConfig, dataset: ImageDataset) -> RunConfig:
         UsageError: the model is unknown or a setting does not apply to it.
     """
     cls, training = model_class(config.model.model), config.training
-    rates = cls.resolve_learning_rate(training.learning_rate)
+    model = cls.resolve_for(config.model, dataset)
+    rates = cls.resolve_learning_rate(training.learning_rate, cls.players_of(model))
     return dataclasses.replace(
         config,
-        model=cls.resolve_for(config.model, dataset),
+        model=model,
         training=dataclasses.replace(training, learning_rate=rates),
     )
 

@@ -19,13 +19,14 @@ import tensorflow as tf
 from zoo.config import ALL_PLAYERS, ModelConfig, TrainingConfig
 from zoo.data.images import ImageDataset
 from zoo.errors import UsageError
+from zoo.models.door import image_shape_of
 from zoo.models.keras_model import KerasModel
 from zoo.models.optimizers import Rate
 from zoo.models.settings import keras_settings
 from zoo.networks.own import OwnNetworks
 from zoo.noise import Noise, step_noise
 from zoo.options import Option
-from zoo.registry import DATASETS, INSTRUMENTS, MODELS
+from zoo.registry import INSTRUMENTS, MODELS
 from zoo.state import OPTIMIZER, fingerprint, stable_names
 
 Losses = tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]
@@ -35,10 +36,11 @@ Batch: TypeAlias = tf.Tensor | tuple[tf.Tensor, tf.Tensor]
 class PlayerModel(KerasModel):
     """Base of everything that the zoo trains: the generative models and the classifier.
 
-    Subclasses state, as class attributes, `players` (one network each), `terms` (the names of the
-    report), `options` (their own settings) and `learning_rates` (one default per
-    player). A model whose critic is updated several times per step names it in `repeated_players`
-    and has the option `critic_updates`; one that learns from classes says `needs_labels`.
+    Subclasses state, as class attributes, `players` (one network each; `players_of` where settings
+    bring others), `terms` (the names of the report), `options` (their own settings) and
+    `learning_rates` (one default per player). A model whose critic is updated several times per
+    step names it in `repeated_players` and has the option `critic_updates`; one that learns from
+    classes says `needs_labels`.
 
     The initial weights follow from `seed`: the global seeds of Python, NumPy and TensorFlow are
     set, from which Keras draws them.
@@ -79,7 +81,7 @@ class PlayerModel(KerasModel):
                 "set before Keras is imported"
             )
         config = ModelConfig.create(model=self.registered_name(), **settings)
-        shape = _image_shape(dataset, image_shape)
+        shape = image_shape_of(dataset, image_shape)
         training = TrainingConfig(seed=seed, dtype_policy=dtype_policy)
         keras.utils.set_random_seed(training.seed)
         with keras_settings(training.dtype_policy):
@@ -88,6 +90,7 @@ class PlayerModel(KerasModel):
             self.image_shape = shape
             self.initial_seed = training.seed
             self.config = self.resolve(config, shape, self.own)
+            self.players = self.players_of(self.config)
             for option in self.options:
                 setattr(self, option.name, getattr(self.config, option.name))
             self._build_networks()
@@ -131,6 +134,11 @@ class PlayerModel(KerasModel):
                     f"{config.model} has no option {field.name} (given {value!r}); it has: {has}"
                 )
         return config.replace(**filled)
+
+    @classmethod
+    def players_of(cls, config: ModelConfig) -> tuple[str, ...]:
+        """The players with these settings, which are resolved."""
+        return cls.players
 
     @classmethod
     def resolve_for(cls, config: ModelConfig, dataset: ImageDataset) -> ModelConfig:
@@ -219,16 +227,23 @@ class PlayerModel(KerasModel):
         return keras.optimizers.Adam(learning_rate, beta_1=0.5, beta_2=0.9, epsilon=1e-8)
 
     @classmethod
-    def resolve_learning_rate(cls, rates: Mapping[str, Rate]) -> dict[str, Rate]:
-        """One rate per player; raises `UsageError` for a player that this model does not have."""
-        unknown = set(rates) - set(cls.players) - {ALL_PLAYERS}
+    def resolve_learning_rate(
+        cls, rates: Mapping[str, Rate], players: tuple[str, ...] | None = None
+    ) -> dict[str, Rate]:
+        """One rate for each of these players, by default `players` of the class.
+
+        Raises:
+            UsageError: a rate is for none of them.
+        """
+        players = cls.players if players is None else players
+        unknown = set(rates) - set(players) - {ALL_PLAYERS}
         if unknown:
             raise UsageError(
                 f"learning_rate names the player {sorted(unknown)[0]!r}: "
-                f"expected {', '.join(cls.players)}"
+                f"expected {', '.join(players)}"
             )
         everyone = rates.get(ALL_PLAYERS)
-        return {p: rates.get(p, everyone or cls.learning_rates[p]) for p in cls.players}
+        return {p: rates.get(p, everyone or cls.learning_rates[p]) for p in players}
 
     @property
     def passes(self) -> int:
@@ -370,25 +385,3 @@ def batch_rows(images: Batch) -> int | tf.Tensor:
     """The batch size: static where it is known, which XLA on a TPU needs."""
     images = tf.nest.flatten(images)[0]
     return images.shape[0] or tf.shape(images)[0]
-
-
-def _image_shape(
-    dataset: str | None, image_shape: tuple[int, int, int] | None
-) -> tuple[int, int, int]:
-    """The shape of a data set, or the one given, or that of `color_mnist_mini`."""
-    if dataset is None and image_shape is not None:
-        if len(image_shape) != 3 or not all(isinstance(n, int) and n > 0 for n in image_shape):
-            raise UsageError(
-                f"image_shape={image_shape!r} is not accepted: expected (height, width, channels)"
-            )
-        height, width, channels = image_shape
-        return height, width, channels
-    name = "color_mnist_mini" if dataset is None else dataset
-    own = DATASETS[name].image_shape if name in DATASETS else None
-    if own is None or image_shape is not None:
-        known = ", ".join(name for name, source in DATASETS.items() if source.image_shape)
-        raise UsageError(
-            f"dataset={dataset!r}, image_shape={image_shape!r}: expected a data set whose "
-            f"images have a shape of their own ({known}), or a shape"
-        )
-    return own

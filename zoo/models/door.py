@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from zoo.errors import UsageError
 from zoo.pixels import as_float_tensor, check_images
+from zoo.registry import DATASETS
 
 OUT_OF_RANGE = "images must be finite floats in [0, 1], or uint8; their least and greatest value:"
 
@@ -128,3 +129,29 @@ def _array(name: str, values: Any) -> np.ndarray:
         return np.asarray(values)
     except Exception as error:  # a ragged list, say
         raise UsageError(f"{name} are no array: {error}") from None
+
+
+def image_shape_of(
+    dataset: str | None, image_shape: tuple[int, int, int] | None
+) -> tuple[int, int, int]:
+    """The shape of a data set, or the one given, or that of `color_mnist_mini`.
+
+    Raises:
+        UsageError: it is none of images, or the data set has no shape of its own.
+    """
+    if dataset is None and image_shape is not None:
+        if len(image_shape) != 3 or not all(isinstance(n, int) and n > 0 for n in image_shape):
+            raise UsageError(
+                f"image_shape={image_shape!r} is not accepted: expected (height, width, channels)"
+            )
+        height, width, channels = image_shape
+        return height, width, channels
+    name = "color_mnist_mini" if dataset is None else dataset
+    own = DATASETS[name].image_shape if name in DATASETS else None
+    if own is None or image_shape is not None:
+        known = ", ".join(name for name, source in DATASETS.items() if source.image_shape)
+        raise UsageError(
+            f"dataset={dataset!r}, image_shape={image_shape!r}: expected a data set whose "
+            f"images have a shape of their own ({known}), or a shape"
+        )
+    return own

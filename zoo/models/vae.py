@@ -26,7 +26,9 @@ class VAE(GenerativeModel):
         loss = -log p(x|z) + w(t) * KL(q(z|x) || p(z))        [H]
 
     The KL is the closed form 0.5 * sum(mu^2 + s^2 - 1 - 2 log s) for the Gaussian posterior; for
-    RealNVP, with z = f(mu + s * eps), it is the single-sample log q(z|x) - log p(z).
+    RealNVP, with z = f(mu + s * eps), and for the learned prior of `prior=vamp`, it is the
+    single-sample log q(z|x) - log p(z). Through log p(z) the gradient then reaches the
+    pseudo-inputs and, a second time, the encoder (`zoo.distributions.priors.VampHead`).
 
     w(t) is `kl_weight`, or with `kl_schedule=linear` grows to it from 0 over the first
     `kl_warmup_steps` steps t. `kl_capacity` leads the mean KL to a value C(t), which grows likewise
@@ -50,8 +52,14 @@ class VAE(GenerativeModel):
             matching, latent="conditional, MC KL", bound_status="estimate"
         )
     }
+    matching_by_prior = {
+        "vamp": dataclasses.replace(
+            matching, latent="conditional, MC KL to a learned mixture", bound_status="estimate"
+        )
+    }
     terms = ("elbo", "log_likelihood", "kl")
     posteriors = ("gaussian", "real_nvp")
+    priors = ("standard_normal", "vamp")
     options = (
         Option(
             "kl_weight",
@@ -85,18 +93,19 @@ class VAE(GenerativeModel):
             above=0,
         ),
     )
-    learning_rates = {"encoder": 5e-4, "decoder": 5e-4}  # chosen [C]
+    # Chosen [C]; pseudo_inputs: Tomczak & Welling 2018, theirs for all.
+    learning_rates = {"encoder": 5e-4, "decoder": 5e-4, "pseudo_inputs": 5e-4}
 
     def losses(self, images: tf.Tensor, noise: Noise, training: bool = True) -> Losses:
-        """The negative ELBO, for both players."""
+        """The negative ELBO, for all players."""
         q = self.posterior(images, training)
         z = self.draw_posterior(q, noise)
         outputs = self.decoder(z, training=training)
         log_likelihood = self.likelihood_head.training_log_prob(outputs, images, noise)
-        kl = q.kl(z)
+        kl = self.prior().kl(q, z)
         loss = self._weighted(kl) - tf.reduce_mean(log_likelihood)
         report = {"elbo": log_likelihood - kl, "log_likelihood": log_likelihood, "kl": kl}
-        return {"encoder": loss, "decoder": loss}, report
+        return dict.fromkeys(self.players, loss), report
 
     def _weighted(self, kl: tf.Tensor) -> tf.Tensor:
         """What the loss has of the KLs `[N]`, a scalar, nats."""

@@ -36,6 +36,7 @@ def model_card(
         "model": run.config.model.model,
         "bound_status": run.model.bound_status,
         "likelihood": run.model.config.likelihood,
+        "prior": run.model.config.prior,
         "image_shape": list(run.image_shape),
         **({} if run.class_names is None else {"class_names": list(run.class_names)}),
         "latent_size": run.model.latent_size,

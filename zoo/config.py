@@ -21,6 +21,7 @@ from zoo.registry import (
     MODELS,
     NETWORKS,
     POSTERIORS,
+    PRIORS,
     source_of,
 )
 from zoo.settings import LARGEST_FLOAT, Checked, setting
@@ -95,12 +96,12 @@ class DataConfig(Checked):
 
 
 @dataclasses.dataclass(frozen=True)
-@declares(MODELS, INSTRUMENTS, LIKELIHOODS, POSTERIORS)
+@declares(MODELS, INSTRUMENTS, LIKELIHOODS, POSTERIORS, PRIORS)
 class ModelConfig(Declared):
     """Which model; None stands for the model's own default.
 
-    Beside these fields it has one per option that a model, a likelihood or a posterior declares. An
-    option given to a model without it is refused.
+    Beside these fields it has one per option that a model, a likelihood, a posterior or a prior
+    declares. An option given to a model without it is refused.
     """
 
     model: str = setting("vae", "Name of the model; --list_models prints them all.")
@@ -108,6 +109,7 @@ class ModelConfig(Declared):
         None, "Visible distribution p(x|z).", choices=tuple(LIKELIHOODS)
     )
     posterior: str | None = setting(None, "Form of q(z|x).", choices=tuple(POSTERIORS))
+    prior: str | None = setting(None, "Form of p(z).", choices=tuple(PRIORS))
     network: str | None = setting(
         None,
         "Family of networks; that for the size of the images by default.",

@@ -160,3 +160,10 @@ def _as_word(value: tf.Tensor | np.ndarray | int) -> tf.Tensor:
 
 def _shaped(halves: Words, shape: tuple[int, ...]) -> tf.Tensor:
     return tf.reshape(tf.concat(halves, axis=1)[:, : math.prod(shape)], [-1, *shape])
+
+
+def batch_rows(images: tf.Tensor | tuple[tf.Tensor, ...]) -> int | tf.Tensor:
+    """The rows of a batch, each of which needs its noise: static where the number is known, which
+    XLA on a TPU needs."""
+    images = tf.nest.flatten(images)[0]
+    return images.shape[0] or tf.shape(images)[0]

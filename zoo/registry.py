@@ -62,6 +62,13 @@ POSTERIORS = {
     "implicit": "zoo.distributions.posteriors.ImplicitHead",
 }
 
+# p(z): each model says which of them its equations allow.
+STANDARD_NORMAL = "standard_normal"
+PRIORS = {
+    STANDARD_NORMAL: "zoo.distributions.priors.StandardNormalHead",
+    "vamp": "zoo.distributions.priors.VampHead",
+}
+
 
 class Family(NamedTuple):
     """Networks: their module, and the images that they are for.

@@ -193,7 +193,7 @@ class Run:
                 raise UsageError(
                     f"{path} is a pretrained model, which does not go on: expected a new folder"
                 )
-            differences = before.config.differences(config)
+            differences = before._complete_config().differences(run._complete_config())
             same = is_same or data_fingerprint.__eq__
             if not same(before.data_fingerprint):
                 differences.append(f"data: {before.data_fingerprint} -> {data_fingerprint}")
@@ -201,6 +201,19 @@ class Run:
                 raise UsageError(f"{path} holds another run: {'; '.join(differences)}")
         run._write_config()
         return run
+
+    def _complete_config(self) -> RunConfig:
+        """Its configuration with the model's own defaults, those of settings too that the zoo that
+        wrote it did not have."""
+        from zoo.models import model_class
+        from zoo.networks import kept
+        from zoo.networks.own import OwnNetworks
+
+        model, networks = self.config.model, kept.read(self.path)
+        cls = model_class(model.model)
+        own = OwnNetworks(model.model, cls.players, networks) if networks else None
+        complete = cls.resolve(model, self.image_shape, own)
+        return dataclasses.replace(self.config, model=complete)
 
     def _write_config(self) -> None:
         write_json(

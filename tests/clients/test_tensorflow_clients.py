@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tests.clients.conftest import EXPORTED, VAE
 from tests.export.runs import GUARDS, INPUTS, ROWS
+from zoo.saved_model.contract import SIGNATURES
 
 pytestmark = pytest.mark.clients
 
@@ -47,9 +48,7 @@ def expected(export):
 
 
 def inputs_of(signature):
-    if signature in ("decode", "serving_default", "to_base"):
-        return ["z"]
-    return {"encode": ["images"], "sample": ["seed"]}.get(signature, ["images", "seed"])
+    return SIGNATURES["decode" if signature == "serving_default" else signature].inputs
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """Going on with a run without saying again what it is."""
 
+import json
 import shutil
 
 import numpy as np
@@ -64,6 +65,17 @@ def test_what_would_make_another_run_is_refused(trained, capsys, arguments, mess
 
 def test_a_folder_without_a_run_has_the_defaults(tmp_path):
     assert config_for(tmp_path / "new", {"steps": 5}) == RunConfig.create(steps=5)
+
+
+def test_a_run_that_is_older_than_a_setting_goes_on_with_its_default(trained, tmp_path, capsys):
+    run = shutil.copytree(trained / "run", tmp_path / "run")
+    written = json.loads((run / "config.json").read_text())
+    assert written["model"].pop("kl_schedule") == "constant"
+    (run / "config.json").write_text(json.dumps(written))
+    assert call("train", f"--run_dir={run}", "--kl_schedule=linear") == 2
+    assert "kl_schedule: 'constant' -> 'linear'" in capsys.readouterr().err
+    assert call("train", f"--run_dir={run}", "--steps=3") == 0, capsys.readouterr().err
+    assert Run.open(run).config.model.kl_schedule == "constant"
 
 
 def test_how_devices_share_the_work_goes_with_the_strategy(tmp_path):

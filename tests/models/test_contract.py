@@ -155,6 +155,8 @@ def test_rows_do_not_depend_on_their_neighbours(variant):
         "sample_posterior": lambda i, s: model.sample_posterior(i, row_noise(s)),
         "elbo": lambda i, s: model.elbo(i, row_noise(s)),
         "to_base": lambda i, s: model.to_base(row_noise(s).normal("z", (model.latent_size,))),
+        "sample_prior": lambda i, s: model.sample_prior(seed=row_noise(s)),
+        "log_prior": lambda i, s: model.log_prior(row_noise(s).normal("z", (model.latent_size,))),
     }
     for name in model.available_signatures:
         together = calls[name](images, tf.constant([1, 2, 3, 4, 5, 1]))

@@ -27,6 +27,10 @@ def test_figure_7():
     assert rows()["`vae`, `real_nvp`"] == [
         *("conditional, likelihood", "conditional, MC KL", "explicit", "explicit", "estimate")
     ]
+    assert rows()["`vae`, `prior=vamp`"] == [
+        *("conditional, likelihood", "conditional, MC KL to a learned mixture"),
+        *("explicit", "explicit", "estimate"),
+    ]
     of_figure = {
         "dcgan": ("implicit", "none", "not_available"),
         "wgan_gp": ("implicit", "none", "not_available"),
@@ -53,16 +57,23 @@ def test_rows_agree_with_the_classes():
         assert (matching.decoder == "explicit") == bool(cls.likelihoods), name
         assert (matching.posterior == "none") == ("encoder" not in cls.players), name
         assert set(cls.matching_by_posterior) <= set(cls.posteriors), name
-    ways = {n: {model_class(n).matching_of(p) for p in model_class(n).posteriors} for n in MODELS}
+        assert set(cls.matching_by_prior) <= set(cls.priors[1:]), name
+    ways = {
+        name: {
+            *(cls.matching_of(posterior) for posterior in cls.posteriors),
+            *(cls.matching_of(None, prior) for prior in cls.priors[1:]),
+        }
+        for name, cls in ((name, model_class(name)) for name in MODELS)
+    }
     assert len(rows()) == sum(max(1, len(matchings)) for matchings in ways.values())
-    assert (len(ways["vae"]), len(ways["aae"])) == (2, 2)
+    assert (len(ways["vae"]), len(ways["aae"])) == (3, 2)
 
 
 def test_a_bound_that_is_said_to_be_there_is_exported():
     """Row by row of the overview: `elbo` where there is a bound, under the name of its status."""
     for variant in VARIANTS:
         model = tiny_model(variant)
-        status = model.matching_of(model.config.posterior).bound_status
+        status = model.matching_of(model.config.posterior, model.config.prior).bound_status
         assert model.bound_status == status
         assert ("elbo" in model.available_signatures) == (status != "not_available")
         if status != "not_available":

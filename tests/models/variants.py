@@ -3,7 +3,7 @@ them: what is new there joins by itself."""
 
 from zoo.config import ModelConfig
 from zoo.models import build_model, model_class
-from zoo.registry import INSTRUMENTS, LIKELIHOODS, MODELS, NETWORKS, POSTERIORS, follow
+from zoo.registry import INSTRUMENTS, LIKELIHOODS, MODELS, NETWORKS, POSTERIORS, PRIORS, follow
 
 SHAPE = (28, 28, 3)
 _, *OTHER_NETWORKS = (name for name, family in NETWORKS.items() if family.fits(SHAPE))
@@ -16,6 +16,8 @@ def another(option):
         return next(choice for choice in option.choices if choice != option.default)
     if option.kind == "bool":
         return not option.default
+    if option.default is None:
+        return {"int": 1, "float": 1.0}[option.kind]
     return 2 * option.default if option.kind == "float" else option.default + 1
 
 
@@ -26,9 +28,9 @@ def own(cls, name):
 
 
 def variants():
-    """Each option of a model by itself; each likelihood and posterior, with each of its options,
-    on the first model that takes it, and each posterior on every model that names it; each other
-    family of networks on the first model that has a player of a kind."""
+    """Each option of a model by itself; each likelihood, posterior and prior, with each of its
+    options, on the first model that takes it, and each posterior and prior on every model that
+    names it; each other family of networks on the first model that has a player of a kind."""
     found, seen = [], set()
     for model in MODELS | INSTRUMENTS:
         cls = model_class(model)
@@ -37,6 +39,7 @@ def variants():
             continue
         new = [("likelihood", n, LIKELIHOODS[n]) for n in cls.likelihoods if n not in seen]
         new += [("posterior", n, POSTERIORS[n]) for n in own(cls, "posteriors")]
+        new += [("prior", n, PRIORS[n]) for n in own(cls, "priors")]
         for kind, name, part in new:
             variant = {"model": model, kind: name}
             if name not in (*cls.likelihoods[:1], *cls.posteriors[:1]):  # the model's defaults

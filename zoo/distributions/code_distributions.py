@@ -1,4 +1,4 @@
-"""Distributions over codes: the prior p(z) and the posterior objects q(z|x) that heads return.
+"""Distributions over codes: the posterior objects q(z|x) that heads return.
 
 Codes are float32 `[N, D]`; log-probabilities and divergences are nats per example `[N]`, summed
 over D.
@@ -6,6 +6,7 @@ over D.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Protocol
 
@@ -15,14 +16,16 @@ from tensorflow_probability import distributions as tfd
 from zoo.errors import UsageError
 
 
-def prior(latent_size: int) -> tfd.MultivariateNormalDiag:
-    """p(z) = N(0, I), event `[D]` [P]."""
-    return tfd.MultivariateNormalDiag(tf.zeros([latent_size]), tf.ones([latent_size]))
+def log_normal(z: tf.Tensor, mean: tf.Tensor, stddev: tf.Tensor) -> tf.Tensor:
+    """`log N(z; mean, diag stddev^2)` `[N]`, nats; all `[N, D]` or of a shape that broadcasts."""
+    # By hand: log_prob adds operations that exports cannot take.
+    terms = tf.square((z - mean) / stddev) + (2.0 * tf.math.log(stddev) + math.log(2 * math.pi))
+    return -0.5 * tf.reduce_sum(terms, axis=-1)
 
 
 def log_ratio_to_prior(z: tf.Tensor, u: tf.Tensor, mean: tf.Tensor, stddev: tf.Tensor) -> tf.Tensor:
     """`log N(u; mean, diag stddev^2) - log N(z; 0, I)` `[N]`, nats; all `[N, D]`."""
-    # By hand, 2 pi cancelled: log_prob adds operations that exports cannot take.
+    # With 2 pi cancelled.
     terms = tf.square(z) - tf.square((u - mean) / stddev) - 2.0 * tf.math.log(stddev)
     return 0.5 * tf.reduce_sum(terms, axis=-1)
 
@@ -48,6 +51,10 @@ class Posterior(Protocol):
 
     def log_prob(self, z: tf.Tensor) -> tf.Tensor:
         """log q(z|x) `[N]`, nats."""
+
+    def draw_log_prob(self, z: tf.Tensor) -> tf.Tensor:
+        """`log_prob` of the very tensor that `reparameterize` returned, in operations that exports
+        can take."""
 
     def moments(self) -> dict[str, tf.Tensor]:
         """`mean` and `stddev` `[N, D]` where q(z|x) has them; `base_mean` and `base_stddev` where
@@ -79,6 +86,10 @@ class GaussianPosterior(tfd.MultivariateNormalDiag):
         terms = tf.square(mean) + tf.square(stddev) - 1.0 - 2.0 * tf.math.log(stddev)
         return 0.5 * tf.reduce_sum(terms, axis=-1)
 
+    def draw_log_prob(self, z: tf.Tensor) -> tf.Tensor:
+        """log q(z|x) `[N]`, nats; see `Posterior`."""
+        return log_normal(z, self.loc, self.scale.diag)
+
 
 class RealNVPPosterior(tfd.TransformedDistribution):
     """`z = f(u)`, u ~ a `GaussianPosterior`: log q(z|x) = log N(u; mu, s) - log|det df/du|."""
@@ -98,14 +109,24 @@ class RealNVPPosterior(tfd.TransformedDistribution):
         return self.bijector.forward(self.distribution.point())
 
     def kl(self, z: tf.Tensor) -> tf.Tensor:
-        """`log q(z|x) - log p(z)` `[N]`, nats.
+        """`log q(z|x) - log N(z; 0, I)` `[N]`, nats, as `draw_log_prob`."""
+        u, log_det = self._base_of(z)
+        base = self.distribution
+        return log_ratio_to_prior(z, u, base.loc, base.scale.diag) - log_det
+
+    def draw_log_prob(self, z: tf.Tensor) -> tf.Tensor:
+        """log q(z|x) `[N]`, nats.
 
         Pass the very tensor that `reparameterize` returned: the bijector remembers its u, and
         nothing is inverted.
         """
-        base, u = self.distribution, self.bijector.inverse(z)
-        log_det = self.bijector.forward_log_det_jacobian(u, event_ndims=1)
-        return log_ratio_to_prior(z, u, base.loc, base.scale.diag) - log_det
+        u, log_det = self._base_of(z)
+        return self.distribution.draw_log_prob(u) - log_det
+
+    def _base_of(self, z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """u `[N, D]` and log|det df/du| `[N]`."""
+        u = self.bijector.inverse(z)
+        return u, self.bijector.forward_log_det_jacobian(u, event_ndims=1)
 
 
 _EXPLICIT = "expected posterior=gaussian or real_nvp"
@@ -127,6 +148,8 @@ class _WithoutDensity:
     def log_prob(self, z: tf.Tensor) -> tf.Tensor:
         """Always raises `UsageError`."""
         raise UsageError(f"{type(self).__name__} has no density, hence no log_prob: {_EXPLICIT}")
+
+    draw_log_prob = log_prob
 
 
 class DeterministicPosterior(_WithoutDensity):

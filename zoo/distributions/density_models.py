@@ -17,7 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from tensorflow_probability import distributions as tfd
 
-from zoo.distributions.code_distributions import prior
+from zoo.distributions.code_distributions import log_normal
 from zoo.distributions.made import MADE
 from zoo.errors import UsageError
 
@@ -96,7 +96,7 @@ class MaskedAutoregressiveFlow(keras.layers.Layer):
     def log_prob(self, z: tf.Tensor) -> tf.Tensor:
         """log r(z) `[N]`, nats."""
         u, log_det = self.to_base(z)
-        return prior(self.latent_size).log_prob(u) + log_det
+        return log_normal(u, 0.0, 1.0) + log_det
 
 
 class AutoregressiveLSTM(keras.layers.Layer):

@@ -21,7 +21,6 @@ from zoo.distributions.code_distributions import (
     ImplicitPosterior,
     Posterior,
     RealNVPPosterior,
-    prior,
 )
 from zoo.distributions.real_nvp import coupling_nets, real_nvp
 from zoo.errors import UsageError
@@ -34,7 +33,6 @@ __all__ = [
     "PosteriorHead",
     "RealNVPHead",
     "UnitGaussianHead",
-    "prior",
 ]
 
 LOG_STDDEV_LIMIT = 10.0  # chosen [C]; paper.md section 6

@@ -38,13 +38,14 @@ def resolve(
     from zoo.networks.own import OwnNetworks
 
     cls, training = model_class(config.model.model), config.training
-    rates = cls.resolve_learning_rate(training.learning_rate)
+    own = OwnNetworks(config.model.model, cls.players, networks) if networks else None
+    model = cls.resolve_for(config.model, dataset, own)
+    rates = cls.resolve_learning_rate(training.learning_rate, cls.players_of(model))
     schedule = resolve_schedule(training, cls.schedule)
     _check_best(cls, config.model.model, training)
-    own = OwnNetworks(config.model.model, cls.players, networks) if networks else None
     return dataclasses.replace(
         config,
-        model=cls.resolve_for(config.model, dataset, own),
+        model=model,
         training=dataclasses.replace(training, learning_rate=rates, **schedule),
     )
 

@@ -24,7 +24,7 @@ from zoo.models.keras_model import KerasModel
 from zoo.models.optimizers import Rate, clipped
 from zoo.models.settings import keras_settings
 from zoo.networks.own import OwnNetworks
-from zoo.noise import Noise, step_noise
+from zoo.noise import Noise, batch_rows, step_noise
 from zoo.options import Option
 from zoo.registry import INSTRUMENTS, MODELS
 from zoo.state import AVERAGE, OPTIMIZER, fingerprint, stable_names
@@ -36,11 +36,12 @@ Batch: TypeAlias = tf.Tensor | tuple[tf.Tensor, tf.Tensor]
 class PlayerModel(KerasModel):
     """Base of everything that the zoo trains: the generative models and the classifier.
 
-    Subclasses state, as class attributes, `players` (one network each), `terms` (the names of the
-    report), `options` (their own settings) and `learning_rates` (one default per
-    player). `higher_is_better` names the terms of which that is so; of all others, and of losses,
-    lower is. A model whose critic is updated several times per step names it in `repeated_players`
-    and has the option `critic_updates`; one that learns from classes says `needs_labels`.
+    Subclasses state, as class attributes, `players` (one network each; `players_of` where settings
+    bring others), `terms` (the names of the report), `options` (their own settings) and
+    `learning_rates` (one default per player). `higher_is_better` names the terms of which that is
+    so; of all others, and of losses, lower is. A model whose critic is updated several times per
+    step names it in `repeated_players` and has the option `critic_updates`; one that learns from
+    classes says `needs_labels`.
 
     The initial weights follow from `seed`: the global seeds of Python, NumPy and TensorFlow are
     set, from which Keras draws them.
@@ -91,6 +92,7 @@ class PlayerModel(KerasModel):
             self.image_shape = shape
             self.initial_seed = training.seed
             self.config = self.resolve(config, shape, self.own)
+            self.players = self.players_of(self.config)
             for option in self.options:
                 setattr(self, option.name, getattr(self.config, option.name))
             self._build_networks()
@@ -134,6 +136,11 @@ class PlayerModel(KerasModel):
                     f"{config.model} has no option {field.name} (given {value!r}); it has: {has}"
                 )
         return config.replace(**filled)
+
+    @classmethod
+    def players_of(cls, config: ModelConfig) -> tuple[str, ...]:
+        """The players with these settings, which are resolved."""
+        return cls.players
 
     @classmethod
     def resolve_for(
@@ -225,16 +232,23 @@ class PlayerModel(KerasModel):
         return keras.optimizers.Adam(learning_rate, beta_1=0.5, beta_2=0.9, epsilon=1e-8)
 
     @classmethod
-    def resolve_learning_rate(cls, rates: Mapping[str, Rate]) -> dict[str, Rate]:
-        """One rate per player; raises `UsageError` for a player that this model does not have."""
-        unknown = set(rates) - set(cls.players) - {ALL_PLAYERS}
+    def resolve_learning_rate(
+        cls, rates: Mapping[str, Rate], players: tuple[str, ...] | None = None
+    ) -> dict[str, Rate]:
+        """One rate for each of these players, by default `players` of the class.
+
+        Raises:
+            UsageError: a rate is for none of them.
+        """
+        players = cls.players if players is None else players
+        unknown = set(rates) - set(players) - {ALL_PLAYERS}
         if unknown:
             raise UsageError(
                 f"learning_rate names the player {sorted(unknown)[0]!r}: "
-                f"expected {', '.join(cls.players)}"
+                f"expected {', '.join(players)}"
             )
         everyone = rates.get(ALL_PLAYERS)
-        return {p: rates.get(p, everyone or cls.learning_rates[p]) for p in cls.players}
+        return {p: rates.get(p, everyone or cls.learning_rates[p]) for p in players}
 
     @property
     def passes(self) -> int:
@@ -379,9 +393,3 @@ class PlayerModel(KerasModel):
     def fingerprint(self) -> str:
         """16 hex digits that tell these weights of the networks from all others."""
         return fingerprint({name: v.numpy() for name, v in self.network_state.items()})
-
-
-def batch_rows(images: Batch) -> int | tf.Tensor:
-    """The batch size: static where it is known, which XLA on a TPU needs."""
-    images = tf.nest.flatten(images)[0]
-    return images.shape[0] or tf.shape(images)[0]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
 import numbers
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
@@ -13,45 +13,29 @@ import tensorflow as tf
 from zoo import networks
 from zoo.config import ModelConfig
 from zoo.distributions.likelihoods import Generated, Likelihood
-from zoo.distributions.posteriors import PosteriorHead, prior
+from zoo.distributions.posteriors import PosteriorHead
+from zoo.distributions.priors import Prior, PriorHead
 from zoo.errors import UsageError
-from zoo.models.base import PlayerModel, batch_rows
+from zoo.models.base import PlayerModel
 from zoo.models.door import take_codes
+from zoo.models.matching import Matching
 from zoo.networks.critics import CodeCritic, ImageCritic, JointCritic
 from zoo.networks.encoder import Encoder
 from zoo.networks.own import OwnNetworks
 from zoo.networks.own import from_config as networks_from_config
-from zoo.noise import Noise, as_noise, row_noise, row_seed_tensor, row_seeds
+from zoo.noise import Noise, as_noise, batch_rows, row_noise, row_seed_tensor, row_seeds
 from zoo.options import Option
-from zoo.registry import LIKELIHOODS, POSTERIORS, follow
+from zoo.registry import LIKELIHOODS, POSTERIORS, PRIORS, STANDARD_NORMAL, follow
 from zoo.saved_model.contract import require
-
-
-@dataclasses.dataclass(frozen=True)
-class Matching:
-    """What a model matches, as data: its row of the paper's Figure 7 (paper.md section 6.10).
-
-    Attributes:
-        visible: how p(x) is matched to the data.
-        latent: how q(z) or q(z|x) is matched to the prior.
-        decoder: "explicit" where p(x|z) has a density, else "implicit".
-        posterior: "explicit", "implicit", "either" or "none".
-        bound_status: one of `zoo.saved_model.contract.BOUND_STATUSES`.
-    """
-
-    visible: str
-    latent: str
-    decoder: str
-    posterior: str
-    bound_status: str
 
 
 class GenerativeModel(PlayerModel):
     """Base of every model of the zoo: what it computes, in training and once it is trained.
 
-    Beside what `PlayerModel` asks for, subclasses state `matching` and, where a posterior changes
-    it, `matching_by_posterior`, and `posteriors`, what they accept, their default first. One with
-    an explicit decoder accepts every likelihood.
+    Beside what `PlayerModel` asks for, subclasses state `matching` and, where a posterior or a
+    prior changes it, `matching_by_posterior` and `matching_by_prior`, and `posteriors` and
+    `priors`, what they accept, their default first. One with an explicit decoder accepts every
+    likelihood.
 
     As a Keras model it takes images and gives reconstructions; without an encoder it gives a sample
     for each image, whatever the image is, of which number i is number i of `sample(n, seed=0)`.
@@ -71,9 +55,12 @@ class GenerativeModel(PlayerModel):
     critic_batch_norm = True
     matching: Matching
     matching_by_posterior: Mapping[str, Matching] = {}
+    matching_by_prior: Mapping[str, Matching] = {}
     likelihoods: tuple[str, ...] = ()
     posteriors: tuple[str, ...] = ()
+    priors: tuple[str, ...] = (STANDARD_NORMAL,)
     own: OwnNetworks
+    _fixed_prior: Prior | None = None
 
     def __init__(
         self,
@@ -95,17 +82,22 @@ class GenerativeModel(PlayerModel):
     def defaults(
         cls, image_shape: tuple[int, int, int], network: str | None, own: OwnNetworks | None
     ) -> dict[str, Any]:
-        """Those of its options, of the networks, and of all likelihoods and posteriors that it
-        accepts."""
-        distributions = {"likelihood": cls.likelihoods, "posterior": cls.posteriors}
-        parts = [follow(LIKELIHOODS[name]) for name in cls.likelihoods]
-        parts += [follow(POSTERIORS[name]) for name in cls.posteriors]
+        """Those of its options, of the networks, and of all likelihoods, posteriors and priors that
+        it accepts."""
+        accepted = cls._accepted()
+        tables = {"likelihood": LIKELIHOODS, "posterior": POSTERIORS, "prior": PRIORS}
+        parts = [follow(tables[kind][name]) for kind, names in accepted.items() for name in names]
         return {
             **_network_defaults(image_shape, network, own),
-            **{name: accepted[0] for name, accepted in distributions.items() if accepted},
+            **{kind: names[0] for kind, names in accepted.items() if names},
             **{option.name: option.default for part in parts for option in part.options},
             **super().defaults(image_shape, network, own),
         }
+
+    @classmethod
+    def _accepted(cls) -> dict[str, tuple[str, ...]]:
+        """The distributions that it takes, by setting."""
+        return {"likelihood": cls.likelihoods, "posterior": cls.posteriors, "prior": cls.priors}
 
     @classmethod
     def resolve(
@@ -116,7 +108,7 @@ class GenerativeModel(PlayerModel):
         Raises:
             UsageError: a setting does not apply to this model, or no networks are for such images.
         """
-        for name, accepted in (("likelihood", cls.likelihoods), ("posterior", cls.posteriors)):
+        for name, accepted in cls._accepted().items():
             value = getattr(config, name)
             if value is not None and value not in accepted:
                 expected = "one of " + ", ".join(accepted) if accepted else f"no {name} at all"
@@ -126,7 +118,19 @@ class GenerativeModel(PlayerModel):
         resolved = super().resolve(config, image_shape, own)
         if resolved.latent_size is None:
             raise UsageError("latent_size is not known: the decoder does not say what it takes")
+        posteriors = _prior_head(resolved).posteriors
+        if posteriors and resolved.posterior not in posteriors:
+            raise UsageError(
+                f"prior={resolved.prior} does not go with posterior={resolved.posterior}: expected "
+                f"posterior={' or '.join(posteriors)}"
+            )
         return resolved
+
+    @classmethod
+    def players_of(cls, config: ModelConfig) -> tuple[str, ...]:
+        """With that of the prior, where something of it is learned."""
+        player = _prior_head(config).player
+        return (*cls.players, player) if player else cls.players
 
     def get_config(self) -> dict[str, Any]:
         """JSON-able arguments of the constructor."""
@@ -152,6 +156,7 @@ class GenerativeModel(PlayerModel):
         family = self.own.family(shape, self.config.network)
         size, width = self.latent_size, self.config.width
         self.likelihood_head = self._make_likelihood()
+        self.prior_head = self._make_prior()
         channels = self.likelihood_head.output_channels(shape[2])
         builders = {
             "encoder": lambda: Encoder(family.encoder_trunk(shape, width), self._posterior_head()),
@@ -159,6 +164,7 @@ class GenerativeModel(PlayerModel):
             "image_critic": lambda: ImageCritic(family, shape, width, self.critic_batch_norm),
             "code_critic": lambda: CodeCritic(size, self.code_critic_units, width),
             "joint_critic": lambda: JointCritic(family, shape, size, width),
+            self.prior_head.player: lambda: self.prior_head,
         }
         for player in self.players:
             setattr(self, player, builders[player]())
@@ -172,7 +178,7 @@ class GenerativeModel(PlayerModel):
         images: tuple[int, ...] = self.image_shape
         z: tuple[int, ...] = (self.latent_size,)
         shapes = {"decoder": [z], "code_critic": [z], "joint_critic": [images, z]}
-        return shapes.get(player, [images])
+        return [] if player == self.prior_head.player else shapes.get(player, [images])
 
     def _make_likelihood(self) -> Likelihood:
         """What the decoder's outputs mean."""
@@ -185,6 +191,10 @@ class GenerativeModel(PlayerModel):
         assert self.config.posterior is not None  # what has an encoder has posteriors
         head = follow(POSTERIORS[self.config.posterior])
         return head(self.latent_size, **self._chosen(head.options))
+
+    def _make_prior(self) -> PriorHead:
+        head = _prior_head(self.config)
+        return head(self.latent_size, self.image_shape, **self._chosen(head.options))
 
     def _chosen(self, options: tuple[Option, ...]) -> dict[str, Any]:
         return {option.name: getattr(self.config, option.name) for option in options}
@@ -223,9 +233,18 @@ class GenerativeModel(PlayerModel):
     # What is random takes `seed`, the seed of an evaluation, of which each row has its own, or a
     # `Noise`. A batch of any size gives row i the same.
 
-    def prior(self) -> Any:
-        """p(z) = N(0, I), event shape `[D]`."""
-        return prior(self.latent_size)
+    def prior(self) -> Prior:
+        """p(z), as it is with the weights as they are."""
+        return self._fixed_prior or self.prior_head.distribution(self.posterior)
+
+    @contextlib.contextmanager
+    def fixed_prior(self, prior: Prior) -> Iterator[None]:
+        """`prior()` is this one meanwhile: a graph that is traced then has it as it is now."""
+        before, self._fixed_prior = self._fixed_prior, prior
+        try:
+            yield
+        finally:
+            self._fixed_prior = before
 
     def posterior(self, images: tf.Tensor, training: bool = False) -> Any:
         """q(z|x) of images `[N, H, W, C]`, event shape `[D]`."""
@@ -284,12 +303,22 @@ class GenerativeModel(PlayerModel):
         Raises:
             UsageError: `count` is no positive number.
         """
+        z = self.sample_prior(count, seed)["z"]
+        return {"images": self.decode(z)["images"], "z": z}
+
+    def sample_prior(
+        self, count: int | tf.Tensor | None = None, seed: int | Noise = 0
+    ) -> dict[str, tf.Tensor]:
+        """The codes of `sample` alone."""
         counted = tf.is_tensor(count) or (isinstance(count, numbers.Integral) and int(count) > 0)
         if isinstance(seed, numbers.Integral) and not counted:
             raise UsageError(f"count={count!r} is not accepted: expected a positive number")
-        noise = as_noise(seed, count)
-        z = noise.normal("prior", (self.latent_size,))
-        return {"images": self.decode(z)["images"], "z": z}
+        return {"z": self.prior().draw(as_noise(seed, count))}
+
+    def log_prior(self, z: tf.Tensor) -> dict[str, tf.Tensor]:
+        """`log_prior [N]`, log p(z) of codes `[N, D]`, nats."""
+        self._require("log_prior")
+        return {"log_prior": self.prior().log_prob(take_codes(z, self.latent_size))}
 
     def elbo(
         self, images: tf.Tensor, seed: int | Noise = 0, portable: bool = False
@@ -309,7 +338,7 @@ class GenerativeModel(PlayerModel):
         )
         log_likelihood = log_prob(self.decoder(z, training=False), images)
         ratio = self.bound_status == "ratio_estimate"
-        kl = self.kl_ratio_estimate(images, z, noise) if ratio else q.kl(z)
+        kl = self.kl_ratio_estimate(images, z, noise) if ratio else self.prior().kl(q, z)
         name = "elbo_ratio_estimate" if ratio else "elbo"
         return {name: log_likelihood - kl, "log_likelihood": log_likelihood, "kl": kl}
 
@@ -320,12 +349,13 @@ class GenerativeModel(PlayerModel):
     @property
     def bound_status(self) -> str:
         """The status of this configuration's bound; see `Matching`."""
-        return self.matching_of(self.config.posterior).bound_status
+        return self.matching_of(self.config.posterior, self.config.prior).bound_status
 
     @classmethod
-    def matching_of(cls, posterior: str | None) -> Matching:
-        """What the model matches with this posterior."""
-        return cls.matching_by_posterior.get(posterior or "", cls.matching)
+    def matching_of(cls, posterior: str | None, prior: str | None = None) -> Matching:
+        """What the model matches with this posterior and this prior."""
+        by_posterior = cls.matching_by_posterior.get(posterior or "", cls.matching)
+        return cls.matching_by_prior.get(prior or "", by_posterior)
 
     def _require(self, signature: str) -> None:
         require(self.available_signatures, signature, self.name)
@@ -340,7 +370,14 @@ class GenerativeModel(PlayerModel):
             names.append("elbo")
         if self.config.posterior == "real_nvp" and not self.config.flow_context:
             names.append("to_base")
+        if self.config.prior != STANDARD_NORMAL:
+            names += ["sample_prior", "log_prior"]
         return tuple(names)
+
+
+def _prior_head(config: ModelConfig) -> type[PriorHead]:
+    assert config.prior is not None  # `resolve` has filled it in
+    return follow(PRIORS[config.prior])
 
 
 def _network_defaults(

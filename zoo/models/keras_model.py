@@ -216,7 +216,7 @@ class KerasModel(keras.Model):
         self._refuse(others)
         given, others = own_optimizers(optimizers, self.players)
         rates = {**rates_by_player(learning_rate), **others}
-        resolved = self.resolve_learning_rate(rates)
+        resolved = self.resolve_learning_rate(rates, self.players)
         self.seed = self.initial_seed if seed is None else int(seed)
         how = {"jit_compile": jit_compile, "steps_per_execution": steps_per_execution}
         how["run_eagerly"] = run_eagerly
@@ -312,13 +312,14 @@ class KerasModel(keras.Model):
     def summary(self, *args: Any, **kwargs: Any) -> None:
         """As Keras's: a row for each network, with the shape of its output."""
         for player in self.players:
-            network = getattr(self, player)
-            if not getattr(network, "inputs", None):  # a class of ours, which no graph describes
-                network(*(keras.Input(shape) for shape in self.input_shapes(player)))
+            network, shapes = getattr(self, player), self.input_shapes(player)
+            # A class of ours, which no graph describes.
+            if shapes and not getattr(network, "inputs", None):
+                network(*map(keras.Input, shapes))
         super().summary(*args, **kwargs)
 
     def input_shapes(self, player: str) -> list[tuple[int, ...]]:
-        """Of one row of each input of a player's network."""
+        """Of one row of each input of a player's network; none of one that takes no rows."""
         return [self.image_shape]
 
     def export(

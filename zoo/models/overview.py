@@ -23,15 +23,18 @@ _COLUMNS = ("model", "visible space", "latent space", "decoder", "posterior", "b
 
 
 def overview() -> str:
-    """A Markdown table: a row per model, and one per posterior that changes what it matches."""
+    """A Markdown table: a row per model, and one per posterior or prior that changes what it
+    matches."""
     rows: list[tuple[str, ...]] = [_COLUMNS]
     for name in MODELS:
         cls = model_class(name)
         ways: dict[Matching, list[str]] = {}
         for posterior in cls.posteriors or ("",):
             ways.setdefault(cls.matching_of(posterior), []).append(posterior)
-        for m, posteriors in ways.items():
-            among = ", ".join(f"`{p}`" for p in posteriors) if len(ways) > 1 else ""
+        for prior in cls.priors[1:]:
+            ways.setdefault(cls.matching_of(None, prior), []).append(f"prior={prior}")
+        for m, settings in ways.items():
+            among = ", ".join(f"`{s}`" for s in settings) if len(ways) > 1 else ""
             way = f"`{name}`" + (f", {among}" if among else "")
             rows.append((way, m.visible, m.latent, m.decoder, m.posterior, m.bound_status))
     widths = [max(len(row[i]) for row in rows) for i in range(len(_COLUMNS))]

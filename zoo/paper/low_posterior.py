@@ -71,8 +71,8 @@ def _pictures(lab: Lab, run: Run) -> dict[str, tuple[str, Any]]:
     """Those of pixels and codes, beside the metric's own."""
     subject, train = lab.subject(run.path), run.dataset.split("train").images
     encodings = encode_dataset(subject, run.dataset, cache=subject.cache)
-    generator = np.random.default_rng(0)
-    z = generator.standard_normal((lab.scale.samples, encodings.mean.shape[1]), np.float32)
+    z = subject.prior_sampler(encodings.mean.shape[1], 0)(lab.scale.samples)
+    generator = np.random.default_rng(1)
     log_q = log_aggregate_posterior(z, encodings.mean, encodings.stddev)
     low = z[least_likely(z, log_q, min(CODES, len(z)))]
     images = subject.all("decode", z=low)["images"]

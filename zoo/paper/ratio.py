@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from zoo.evaluation.latent.code_samplers import Aggregate, prior_sampler
+from zoo.evaluation.latent.code_samplers import Aggregate
 from zoo.evaluation.latent.density_ratio_kl import RatioOptions, estimate
 from zoo.figures import bars, panels
 from zoo.paper.lab import Lab
@@ -87,7 +87,7 @@ def _sensitivity(
 ) -> dict[str, Any]:
     result = estimate(
         aggregate.sampler(1),
-        prior_sampler(aggregate.latent_size, 2),
+        aggregate.subject.prior_sampler(aggregate.latent_size, 2),
         aggregate.latent_size,
         RatioOptions(**options),
         lab.scale.estimator_steps,

@@ -44,6 +44,9 @@ SIGNATURES = {
         ("base", "log_det"),
         "it has no flow, or one that depends on the image (flow_context)",
     ),
+    # Of a prior that is another than N(0, I) alone.
+    "sample_prior": Signature(("seed",), ("z",)),
+    "log_prior": Signature(("z",), ("log_prior",)),
 }
 
 # What stands for a signature where the runtime has no generator of random numbers of ours.

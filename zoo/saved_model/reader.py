@@ -75,6 +75,8 @@ def _read_card(file: Path) -> dict[str, Any]:
     if card.get("bound_status", BOUND_STATUSES[0]) not in BOUND_STATUSES:
         known = ", ".join(BOUND_STATUSES)
         raise UsageError(f"{file}: bound_status={card['bound_status']!r}: expected one of {known}")
+    if not isinstance(card.get("prior", ""), str):
+        raise UsageError(f"{file}: prior={card['prior']!r}: expected a name")
     if type(card.get("step")) not in (int, type(None)):
         raise UsageError(f"{file}: step={card['step']!r}: expected a whole number")
     return card

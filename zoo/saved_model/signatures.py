@@ -18,6 +18,7 @@ from zoo.noise import GivenNoise, row_noise
 from zoo.saved_model.contract import PORTABLE, SIGNATURES
 
 if TYPE_CHECKING:
+    from zoo.distributions.priors import Prior
     from zoo.models.base import PlayerModel
 
 Tensors = dict[str, tf.Tensor]
@@ -38,16 +39,19 @@ def signature_functions(model: PlayerModel) -> dict[str, tf.types.experimental.P
             f"a {model.name} makes no images and has no signatures: expected a run of a generative "
             "model; zoo-evaluate takes a classifier as --feature_extractor"
         )
-    functions = {}
+    prior, functions = model.prior().fixed(), {}
     for name in model.available_signatures:
         inputs = SIGNATURES[name].inputs
         method = getattr(model, name)
         function = _seeded(method) if inputs[-1] == "seed" else method
+        function = _with_prior(model, prior, function)
         functions[name] = _function(function, _specs(model, *inputs), guarded=True)
     return functions
 
 
-def portable_functions(model: PlayerModel) -> dict[str, tf.types.experimental.PolymorphicFunction]:
+def portable_functions(
+    model: PlayerModel,
+) -> dict[str, tf.types.experimental.PolymorphicFunction]:
     """The `tf.function`s of `model` for runtimes other than TensorFlow, float32 in and out.
 
     `decode(z [N, D])`, `encode(images [N, H, W, C])` and `elbo_noise(images, noise [N, K])`: `elbo`
@@ -56,8 +60,11 @@ def portable_functions(model: PlayerModel) -> dict[str, tf.types.experimental.Po
     takes no noise has no such input. Nothing is guarded: these runtimes have no assertions.
     """
 
+    prior = model.prior().fixed()
+
     def elbo_noise(images: tf.Tensor, noise: tf.Tensor) -> Tensors:
-        return model.elbo(images, GivenNoise(noise), portable=True)
+        with model.fixed_prior(prior):
+            return model.elbo(images, GivenNoise(noise), portable=True)
 
     def elbo_without_noise(images: tf.Tensor) -> Tensors:
         return elbo_noise(images, tf.zeros([tf.shape(images)[0], 0]))
@@ -86,6 +93,18 @@ def _specs(model: PlayerModel, *names: str) -> list[tf.TensorSpec]:
 def _seeded(method: Callable[..., Tensors]) -> Callable[..., Tensors]:
     """A method that takes noise as a function that takes a seed per row."""
     return lambda *inputs: method(*inputs[:-1], seed=row_noise(inputs[-1]))
+
+
+def _with_prior(
+    model: PlayerModel, prior: Prior, method: Callable[..., Tensors]
+) -> Callable[..., Tensors]:
+    """A method whose graph has p(z) as it is, not what it is computed by."""
+
+    def function(*inputs: tf.Tensor) -> Tensors:
+        with model.fixed_prior(prior):
+            return method(*inputs)
+
+    return function
 
 
 def _noise_columns(model: PlayerModel) -> int:

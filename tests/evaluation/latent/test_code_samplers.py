@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from zoo.data.images import ImageDataset, Split
 from zoo.evaluation.latent.aggregate_posterior import draw_aggregate
-from zoo.evaluation.latent.code_samplers import Aggregate, prior_sampler
+from zoo.evaluation.latent.code_samplers import Aggregate
 from zoo.evaluation.latent.marginal_kl import marginal_kl
 from zoo.evaluation.subject.subject import Subject
 from zoo.noise import row_noise
@@ -106,7 +106,7 @@ def test_encodings_are_kept(dataset, tmp_path):
 
 
 def test_prior_draws_are_standard_and_fresh():
-    draw = prior_sampler(3, seed=0)
+    draw = fake("gaussian")[0].prior_sampler(3, seed=0)
     first, second = draw(20_000), draw(20_000)
     assert first.dtype == np.float32 and not np.array_equal(first, second)
     np.testing.assert_allclose(first.mean(0), 0, atol=0.03)

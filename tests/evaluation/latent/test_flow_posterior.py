@@ -8,7 +8,7 @@ from tests.export.test_saved_model import make_run
 from zoo.config import EvaluationConfig
 from zoo.data.images import ImageDataset, Split
 from zoo.errors import UsageError
-from zoo.evaluation.latent.aggregate_posterior import draw_aggregate, draw_through_flow, flow_kl
+from zoo.evaluation.latent.aggregate_posterior import draw_aggregate, draw_through_flow, drawn_kl
 from zoo.evaluation.latent.marginal_kl import MarginalKLMetric
 from zoo.evaluation.subject.encodings import encode_dataset, images_at
 from zoo.evaluation.subject.subject import Subject
@@ -61,12 +61,12 @@ def test_agrees_with_all_pairs_by_tfp(run, subject, dataset):
     log_p = run.model.prior().log_prob(z).numpy()
     assert records["marginal_kl"].value == pytest.approx((log_q - log_p).mean(), abs=2e-3)
     assert records["marginal_kl"].n == 60 and records["average_kl"].n == 13
-    assert {records["average_kl"].value} == {flow_kl(subject, dataset, encodings, 2).mean()}
+    assert {records["average_kl"].value} == {drawn_kl(subject, dataset, encodings, 2).mean()}
 
 
 def test_conditional_kls_are_unbiased(run, subject, dataset):
     encodings = encode_dataset(subject, dataset)
-    repeats = np.stack([flow_kl(subject, dataset, encodings, seed) for seed in range(20)])
+    repeats = np.stack([drawn_kl(subject, dataset, encodings, seed) for seed in range(20)])
     images = tf.constant(images_at(dataset, np.arange(13)) / np.float32(255))
     q = run.model.posterior(images)
     z = q.sample(4000, seed=0)

@@ -56,21 +56,29 @@ def draw_through_flow(
     subject: Subject, dataset: ImageDataset, encodings: Encodings, count: int, seed: int
 ) -> Iterator[FlowSamples]:
     """`draw_aggregate` of a posterior with a flow, from `sample_posterior` and `to_base`."""
-    drawn = len(encodings.mean)  # the rows before are those of `flow_kl`
+    drawn = len(encodings.mean)  # the rows before are those of `drawn_kl`
     for chosen, _ in _examples(encodings, count, seed):
         yield _posterior_draws(subject, images_at(dataset, chosen), seed, drawn)
         drawn += len(chosen)
 
 
-def flow_kl(subject: Subject, dataset: ImageDataset, encodings: Encodings, seed: int) -> np.ndarray:
+def drawn_kl(
+    subject: Subject, dataset: ImageDataset, encodings: Encodings, seed: int
+) -> np.ndarray:
     """Unbiased estimates log q(z|x_n) - log p(z) of the N conditional KLs, nats, from one draw z of
     each posterior."""
     kl = np.empty(len(encodings.mean))
     for start in tqdm(range(0, len(kl), _ROWS), desc="average KL", unit_scale=_ROWS, delay=2):
         rows = np.arange(start, min(start + _ROWS, len(kl)))
-        draw = _posterior_draws(subject, images_at(dataset, rows), seed, start)
-        log_q = log_normal(draw.base, encodings.mean[rows], encodings.stddev[rows]) + draw.log_det
-        kl[rows] = log_q - log_normal(draw.z)
+        moments = encodings.mean[rows], encodings.stddev[rows]
+        if encodings.flow:
+            draw = _posterior_draws(subject, images_at(dataset, rows), seed, start)
+        else:
+            noise = np.random.default_rng((seed, start)).standard_normal(moments[0].shape)
+            z = moments[0] + moments[1] * noise
+            draw = FlowSamples(z, z, np.zeros(len(z)))
+        log_q = log_normal(draw.base, *moments) + draw.log_det
+        kl[rows] = log_q - subject.log_prior(draw.z)
     return kl
 
 

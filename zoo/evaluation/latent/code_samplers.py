@@ -1,4 +1,4 @@
-"""Fresh draws of codes: from the aggregate posterior q(z) of a model, and from the prior."""
+"""Fresh draws of codes from the aggregate posterior q(z) of a model."""
 
 from __future__ import annotations
 
@@ -92,9 +92,3 @@ class Aggregate:
         if self.encodings is None or self.posterior == "deterministic":
             return None
         return monte_carlo_kl(self.subject, self.dataset, self.encodings, count, seed)
-
-
-def prior_sampler(latent_size: int, seed: int) -> Sampler:
-    """Draws of p(z) = N(0, I) that are fresh at every call."""
-    generator = np.random.default_rng(seed)
-    return lambda count: generator.standard_normal((count, latent_size), np.float32)

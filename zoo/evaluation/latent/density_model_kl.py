@@ -2,7 +2,7 @@
 
 A model r is fitted by maximum likelihood to fresh samples of q. On other samples of q
 
-    E_q[ log r(z) - log p(z) ] = KL(q || p) - KL(q || r) <= KL(q || p),    p = N(0, I),
+    E_q[ log r(z) - log p(z) ] = KL(q || p) - KL(q || r) <= KL(q || p)
 
 whatever r is: it falls short by what the model cannot fit.
 """
@@ -153,13 +153,16 @@ def best_mixture(z: np.ndarray, held_out: np.ndarray, seed: int) -> DiagonalMixt
 
 
 def density_model_kl(
-    models: Mapping[str, DensityModel], blocks: Iterable[np.ndarray]
+    models: Mapping[str, DensityModel],
+    blocks: Iterable[np.ndarray],
+    log_prior: Callable[[np.ndarray], np.ndarray] = log_normal,
 ) -> dict[str, DensityModelKL]:
-    """What each model says of KL(q || N(0, I)), all on the same samples.
+    """What each model says of KL(q || p), all on the same samples.
 
     Args:
         models: by name.
         blocks: z `[B, D]` of q that no fit saw, of any and varying B, at least two in all.
+        log_prior: log p of codes `[B, D]`: `[B]`, nats; that of N(0, I) by default.
 
     Raises:
         UsageError: there are fewer than two samples, or a density is not finite on one.
@@ -168,7 +171,7 @@ def density_model_kl(
     terms = {name: [np.empty(0)] for name in models}
     for block in blocks:
         for z in np.split(block, range(_ROWS, len(block), _ROWS)):
-            log_p = log_normal(z)
+            log_p = log_prior(z)
             for name, log_r in log_probs.items():
                 terms[name].append(np.asarray(log_r(z), np.float64) - log_p)
     results = {}
@@ -215,7 +218,7 @@ class DensityModelKLMetric(LearnedKLMetric):
             for name in tqdm(_MODEL_NAMES, "density models", delay=2)
         }
         # Where q(z|x) is a Gaussian, the very samples of Algorithm 2: their noise is common then.
-        values = density_model_kl(models, aggregate.blocks(count, settings.seed))
+        values = density_model_kl(models, aggregate.blocks(count, settings.seed), subject.log_prior)
         reference = aggregate.monte_carlo_kl(count, settings.seed)
         for name, result in values.items():
             model, network = models[name], name in NETWORKS

@@ -25,7 +25,7 @@ from tqdm import tqdm
 from zoo.config import EvaluationConfig
 from zoo.data.images import ImageDataset
 from zoo.errors import UsageError
-from zoo.evaluation.latent.code_samplers import Aggregate, prior_sampler
+from zoo.evaluation.latent.code_samplers import Aggregate
 from zoo.evaluation.latent.fitting import Fit, Sampler
 from zoo.evaluation.latent.learned_kl import (
     SPLIT,
@@ -271,7 +271,7 @@ class DensityRatioKLMetric(LearnedKLMetric):
         options = RatioOptions()
         result = estimate(
             aggregate.sampler(settings.seed),
-            prior_sampler(aggregate.latent_size, settings.seed + 1),
+            subject.prior_sampler(aggregate.latent_size, settings.seed + 1),
             aggregate.latent_size,
             options,
             settings.train_steps or self.default_steps,

@@ -32,8 +32,9 @@ class LearnedKLMetric(Metric):
     uses = ("num_samples", "seed", "train_steps")
 
     def check(self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig) -> None:
-        """As every metric's; the training and validation examples have to be at hand."""
+        """As every metric's; the training and validation examples have to be at hand, and p(z)."""
         super().check(subject, dataset, settings)
+        subject.check_prior()
         for split in ENCODED_SPLITS:
             dataset.split(split)
         if settings.count(DEFAULT_SAMPLES) < 2:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,7 +41,13 @@ class _Group(NamedTuple):
     split: str | None
 
 
-def least_likely(z: np.ndarray, log_q: np.ndarray, count: int, score: str = "log_q") -> np.ndarray:
+def least_likely(
+    z: np.ndarray,
+    log_q: np.ndarray,
+    count: int,
+    score: str = "log_q",
+    log_prior: Callable[[np.ndarray], np.ndarray] = log_normal,
+) -> np.ndarray:
     """Indices [count] of the samples least likely under q(z), lowest first (Algorithm 1 [D]).
 
     Args:
@@ -49,6 +55,7 @@ def least_likely(z: np.ndarray, log_q: np.ndarray, count: int, score: str = "log
         log_q: [K], their `log_aggregate_posterior`, nats.
         count: how many to take.
         score: `log_q` ranks by q(z), as the paper's text does; `log_q_minus_log_p` by q(z)/p(z).
+        log_prior: log p of codes `[K, D]`: `[K]`, nats; that of N(0, I) by default.
 
     Raises:
         UsageError: `count` is not in 1..K, `score` is unknown, or shapes or values do not fit.
@@ -59,7 +66,7 @@ def least_likely(z: np.ndarray, log_q: np.ndarray, count: int, score: str = "log
     if not 1 <= count <= len(z):
         raise UsageError(f"count={count} is not accepted: expected 1 to {len(z)}, the samples")
     if score == "log_q_minus_log_p":
-        log_q = log_q - log_normal(z)
+        log_q = log_q - log_prior(z)
     elif score != "log_q":
         raise UsageError(f"score={score!r} is not accepted: expected log_q or log_q_minus_log_p")
     return np.argsort(log_q, kind="stable")[:count]
@@ -82,8 +89,9 @@ class LowPosterior(Metric):
     )
 
     def check(self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig) -> None:
-        """As every metric's; q(z) has to have a density."""
+        """As every metric's; q(z) has to have a density, and the prior draws."""
         super().check(subject, dataset, settings)
+        subject.check_prior()
         check_encodings(subject, dataset)
         dataset.split(settings.split)
         if settings.count(PRIOR_SAMPLES) < 2 * LARGEST_SHARE:
@@ -99,11 +107,10 @@ class LowPosterior(Metric):
         `elbo`, the bound and KL of data, low-posterior samples and those neighbours."""
         encodings = encode_dataset(subject, dataset, cache=subject.cache)
         samples = settings.count(PRIOR_SAMPLES)
-        shape = samples, encodings.mean.shape[1]
-        z = np.random.default_rng(settings.seed).standard_normal(shape, np.float32)
+        z = subject.prior_sampler(encodings.mean.shape[1], settings.seed)(samples)
         log_q = log_aggregate(subject, encodings, z, progress=True)
         count = min(LOWEST, samples // LARGEST_SHARE)
-        lowest = least_likely(z, log_q, count, settings.score)
+        lowest = least_likely(z, log_q, count, settings.score, subject.log_prior)
 
         details = {"score": settings.score, "samples": samples, "examples": len(encodings.mean)}
         rank = f"of the {count} of {samples} prior samples with the lowest {_RANK[settings.score]}"

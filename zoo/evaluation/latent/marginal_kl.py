@@ -2,7 +2,8 @@
 
 The aggregate posterior of N encoded examples is the mixture q(z) = 1/N sum_n q(z|x_n), and
 
-    KL(q(z) || p(z)) ~ mean_m [ log q(z_m) - log p(z_m) ],    z_m ~ q(z|x_m),  p = N(0, I).
+    KL(q(z) || p(z)) ~ mean_m [ log q(z_m) - log p(z_m) ],    z_m ~ q(z|x_m),
+    p = N(0, I) or another prior that the model has.
 
 The example that produced z_m stays in the sum over n: the estimate is then unbiased for the
 mixture of these N examples. Leaving it out estimates nothing (50 dimensions, standard deviation
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -31,7 +32,7 @@ from zoo.evaluation.latent.aggregate_posterior import (
     FlowSamples,
     draw_aggregate,
     draw_through_flow,
-    flow_kl,
+    drawn_kl,
     log_aggregate_posterior,
 )
 from zoo.evaluation.protocol import Metric, Picture
@@ -98,6 +99,7 @@ def marginal_kl_stream(
     stddev: np.ndarray,
     *,
     conditional_kl: np.ndarray | None = None,
+    log_prior: Callable[[np.ndarray], np.ndarray] = log_normal,
     block_bytes: int = BLOCK_BYTES,
     total: int | None = None,
 ) -> MarginalKL:
@@ -108,7 +110,9 @@ def marginal_kl_stream(
             drawn uniformly from the N examples.
         mean: [N, D], posterior means of all examples (training and validation set [P]).
         stddev: [N, D], posterior standard deviations.
-        conditional_kl: [N], KL(q(z|x_n) || p(z)) or unbiased estimates; needed with `FlowSamples`.
+        conditional_kl: [N], KL(q(z|x_n) || p(z)) or unbiased estimates; needed with `FlowSamples`
+            and with a prior that is not N(0, I).
+        log_prior: log p of codes `[B, D]`: `[B]`, nats; that of N(0, I) by default.
         block_bytes: bound of each large working array.
         total: samples to come, for a bar on stderr where it takes longer; None for no bar.
 
@@ -127,7 +131,7 @@ def marginal_kl_stream(
     with bar:
         for z, base, log_det in _gather(blocks, block_bytes // (32 * d), not closed_form):
             log_q = log_aggregate_posterior(base, mean, stddev, block_bytes=block_bytes)
-            terms.append(log_q + log_det - log_normal(z))
+            terms.append(log_q + log_det - log_prior(z))
             bar.update(len(z))
     log_ratio = np.concatenate(terms)
     if len(log_ratio) < 2 or not np.isfinite(log_ratio).all():
@@ -182,8 +186,10 @@ class MarginalKLMetric(Metric):
     uses = ("num_samples", "seed")
 
     def check(self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig) -> None:
-        """As every metric's; the posterior has to be a Gaussian, or one carried through a flow."""
+        """As every metric's; the posterior has to be a Gaussian, or one carried through a flow, and
+        the prior to have a density."""
         super().check(subject, dataset, settings)
+        subject.check_prior()
         check_encodings(subject, dataset)
         if settings.count(DEFAULT_SAMPLES) < 2:
             raise UsageError("num_samples=1 is too few for marginal_kl: expected at least 2")
@@ -207,11 +213,16 @@ def monte_carlo_kl(
     if encodings.flow:
         subject.require("sample_posterior")
         draws = draw_through_flow(subject, dataset, encodings, count, seed)
-        conditional_kl = flow_kl(subject, dataset, encodings, seed)
     else:
-        draws, conditional_kl = draw_aggregate(encodings, count, seed), None
+        draws = draw_aggregate(encodings, count, seed)
+    closed_form = subject.has_standard_prior and not encodings.flow
     return marginal_kl_stream(
-        draws, encodings.mean, encodings.stddev, conditional_kl=conditional_kl, total=count
+        draws,
+        encodings.mean,
+        encodings.stddev,
+        conditional_kl=None if closed_form else drawn_kl(subject, dataset, encodings, seed),
+        log_prior=subject.log_prior,
+        total=count,
     )
 
 

@@ -91,7 +91,7 @@ def log_weights(
             yield outputs["elbo"].astype(np.float64)
         else:
             z = subject.all("sample_posterior", **rows)["z"]
-            yield outputs["log_likelihood"] + log_normal(z) - log_normal(z, *moments)
+            yield outputs["log_likelihood"] + subject.log_prior(z) - log_normal(z, *moments)
 
 
 class Iwae(Metric):

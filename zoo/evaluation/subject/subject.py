@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,10 @@ import tensorflow as tf
 
 from zoo.data.images import ImageDataset
 from zoo.errors import UsageError
+from zoo.evaluation.gaussians import log_normal
 from zoo.noise import row_seeds
 from zoo.pixels import as_floats
+from zoo.registry import STANDARD_NORMAL
 from zoo.run import Run
 from zoo.saved_model.contract import SIGNATURES, require
 from zoo.saved_model.reader import open_saved_model
@@ -37,6 +39,7 @@ class Subject:
         cache: file for the encodings of the data; None for none.
         likelihood: key in `zoo.registry.LIKELIHOODS`; None where it is unknown or
             there is none.
+        prior: key in `zoo.registry.PRIORS`.
 
     Attributes:
         batch_size: rows a call of a signature; no result depends on it.
@@ -55,11 +58,12 @@ class Subject:
         step: int | None = None,
         cache: Path | None = None,
         likelihood: str | None = None,
+        prior: str = STANDARD_NORMAL,
     ):
         self.name, self.functions = name, functions
         self.bound_status, self.weights, self.step = bound_status, weights, step
         self.cache = cache
-        self.likelihood = likelihood
+        self.likelihood, self.prior = likelihood, prior
 
     @classmethod
     def of_run(cls, run: Run) -> Subject:
@@ -74,12 +78,13 @@ class Subject:
             int(model.step.numpy()),
             run.encodings_file,
             model.config.likelihood,
+            model.config.prior or STANDARD_NORMAL,
         )
 
     @classmethod
     def of_saved_model(cls, folder: str | Path, trust: bool = False) -> Subject:
-        """A SavedModel; its card, where it has one, tells the step, the status of its bound and the
-        likelihood.
+        """A SavedModel; its card, where it has one, tells the step, the status of its bound, the
+        likelihood and the prior, N(0, I) where nothing is said.
 
         Raises:
             UsageError: `open_saved_model` refuses it, or it has none of the signatures.
@@ -99,6 +104,7 @@ class Subject:
             _fingerprint(Path(folder)),
             card.get("step"),
             likelihood=card.get("likelihood"),
+            prior=card.get("prior", STANDARD_NORMAL),
         )
 
     @functools.cached_property
@@ -151,6 +157,46 @@ class Subject:
                 f"{dataset.name} has images {dataset.image_shape}, {self.name} makes "
                 f"{self.image_shape}"
             )
+
+    @property
+    def has_standard_prior(self) -> bool:
+        """Whether p(z) = N(0, I)."""
+        return self.prior == STANDARD_NORMAL
+
+    def log_prior(self, z: np.ndarray) -> np.ndarray:
+        """log p(z) of codes `[M, D]`: float64 `[M]`, nats.
+
+        Raises:
+            UsageError: the prior is not N(0, I), and its density not among the signatures.
+        """
+        if self.has_standard_prior:
+            return log_normal(z)
+        return self.all("log_prior", z=np.asarray(z, np.float32))["log_prior"].astype(np.float64)
+
+    def prior_sampler(self, latent_size: int, seed: int) -> Callable[[int], np.ndarray]:
+        """A count -> that many draws of p(z), float32 `[count, latent_size]`, fresh at every
+        call.
+
+        Raises:
+            UsageError: the prior is not N(0, I), and its draws not among the signatures.
+        """
+        if self.has_standard_prior:
+            generator = np.random.default_rng(seed)
+            return lambda count: generator.standard_normal((count, latent_size), np.float32)
+        self.require("sample_prior")
+        drawn = 0
+
+        def draw(count: int) -> np.ndarray:
+            nonlocal drawn
+            first, drawn = drawn, drawn + count
+            return self.all("sample_prior", seed=seed, first_row=first, count=count)["z"]
+
+        return draw
+
+    def check_prior(self) -> None:
+        """Raises `UsageError` where `log_prior` or `prior_sampler` will."""
+        if not self.has_standard_prior:
+            self.require("log_prior", "sample_prior")
 
     def gives(self, signature: str, *outputs: str) -> bool:
         """Whether a signature that it has gives these outputs, as far as it states them."""

@@ -70,9 +70,15 @@ def traversal(subject: Subject, dataset: ImageDataset, rows: int, seed: int = 0)
     KL(q(z_i|x)||p(z_i)), from -3 to 3 standard deviations of the prior.
 
     Raises:
-        UsageError: the posterior is no Gaussian of independent dimensions.
+        UsageError: the posterior is no Gaussian of independent dimensions, or the prior not
+            N(0, I).
     """
     subject.require("encode", "decode")
+    if not subject.has_standard_prior:
+        raise UsageError(
+            f"{subject.name}: its prior is {subject.prior}, whose dimensions have no standard "
+            "deviations and no KL of their own: expected N(0, I)"
+        )
     split = "validation" if "validation" in dataset.splits else next(iter(dataset.splits))
     images = dataset.split(split).images[:ENCODED]
     codes = subject.all("encode", images=images)

@@ -20,6 +20,8 @@ MODELS = {
     "veegan": "zoo.models.veegan.VEEGAN",
     "vgh": "zoo.models.vgh.VGH",
     "vgh_plus_plus": "zoo.models.vgh.VGHPlusPlus",
+    "wae_mmd": "zoo.models.wae.WAEMMD",
+    "wae_gan": "zoo.models.wae.WAEGAN",
 }
 
 # Trained as the models are, but none of them: what measures their samples.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from zoo.config import ModelConfig, RunConfig
 from zoo.data.images import ImageDataset
+from zoo.errors import UsageError
 from zoo.registry import INSTRUMENTS, MODELS, look_up
 
 if TYPE_CHECKING:
@@ -22,9 +23,14 @@ def resolve(config: RunConfig, dataset: ImageDataset) -> RunConfig:
     """`config` with all that the model has a default for filled in: its options, a rate per player.
 
     Raises:
-        UsageError: the model is unknown or a setting does not apply to it.
+        UsageError: the model is unknown, a setting does not apply to it, or its batch is too small.
     """
     cls, training = model_class(config.model.model), config.training
+    if training.batch_size < cls.least_batch_size:
+        raise UsageError(
+            f"batch_size={training.batch_size} is too small for {config.model.model}, which takes "
+            f"statistics of a batch: expected at least {cls.least_batch_size}"
+        )
     rates = cls.resolve_learning_rate(training.learning_rate)
     return dataclasses.replace(
         config,

@@ -38,7 +38,8 @@ class PlayerModel(KerasModel):
     Subclasses state, as class attributes, `players` (one network each), `terms` (the names of the
     report), `options` (their own settings) and `learning_rates` (one default per
     player). A model whose critic is updated several times per step names it in `repeated_players`
-    and has the option `critic_updates`; one that learns from classes says `needs_labels`.
+    and has the option `critic_updates`; one that learns from classes says `needs_labels`; one whose
+    losses have no meaning for a single image states its `least_batch_size`.
 
     The initial weights follow from `seed`: the global seeds of Python, NumPy and TensorFlow are
     set, from which Keras draws them.
@@ -61,6 +62,7 @@ class PlayerModel(KerasModel):
     options: tuple[Option, ...] = ()
     learning_rates: Mapping[str, float] = {}
     repeated_players: tuple[str, ...] = ()
+    least_batch_size = 1
     own: OwnNetworks | None = None  # of a generative model
 
     def __init__(

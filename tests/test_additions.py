@@ -27,7 +27,7 @@ LEFT_OUT = shutil.ignore_patterns(
 )
 REGISTRY = "zoo/registry.py"
 FILES = {
-    "model": ("zoo/models/wae.py", "MODELS"),
+    "model": ("zoo/models/dip_vae.py", "MODELS"),
     "metric": (
         "zoo/evaluation/samples/pixel_histogram.py",
         "METRICS",
@@ -162,27 +162,32 @@ def test_an_example_is_written_as_the_house_is(part):
 @adding("model")
 def test_a_model(tree, tmp_path):
     shown = tree.help("train")
-    assert "--mmd_weight: Weight of the discrepancy of codes and prior (wae: 10.0)." in shown
-    assert "--mmd_kernel: <inverse_multiquadratic|gaussian>" in shown
-    assert "`wae`" in tree.program("train", "--list_models")
+    assert "--covariance_weight: Weight of the codes' covariance (dip_vae: 10.0)." in shown
+    assert "--covariance_of: <means|draws>" in shown
+    assert "`dip_vae`" in tree.program("train", "--list_models")
     run = tmp_path / "run"
-    chosen = (f"--run_dir={run}", "--preset=color_mnist_mini/wae", "--mmd_weight=5", *TWO_STEPS)
-    refused = tree.program("train", *chosen, "--mmd_weight=-1", code=2)
-    assert "mmd_weight=-1.0 is not accepted: expected a number of at least 0" in refused
+    chosen = (
+        f"--run_dir={run}",
+        "--preset=color_mnist_mini/dip_vae",
+        "--covariance_weight=5",
+        *TWO_STEPS,
+    )
+    refused = tree.program("train", *chosen, "--covariance_weight=-1", code=2)
+    assert "covariance_weight=-1.0 is not accepted: expected a number of at least 0" in refused
     assert "to step 2: " in tree.program("train", *chosen)
     model = json.loads((run / "config.json").read_text())["model"]
-    assert (model["model"], model["mmd_weight"]) == ("wae", 5)
-    assert model["mmd_kernel"] == "inverse_multiquadratic"
-    passed = tree.passes("tests/models/test_contract.py", "-k", "wae")
-    for variant in ("wae", "wae-mmd_weight=20.0", "wae-mmd_kernel=gaussian"):
+    assert (model["model"], model["covariance_weight"]) == ("dip_vae", 5)
+    assert model["covariance_of"] == "means"
+    passed = tree.passes("tests/models/test_contract.py", "-k", "dip_vae")
+    for variant in ("dip_vae", "dip_vae-covariance_weight=20.0", "dip_vae-covariance_of=draws"):
         assert f"tests/models/test_contract.py::test_one_replica_equals_two[{variant}]" in passed
     assert tree.passes(
-        *("tests/training/test_strategies.py", "-k", "test_two_replicas_equal_one and wae")
+        *("tests/training/test_strategies.py", "-k", "test_two_replicas_equal_one and dip_vae")
     )
     assert tree.changed == tree.written
     tree.python("-m", "zoo.models.overview", "README.md")
     assert tree.changed == {*tree.written, "README.md"}
-    assert "\n| `wae` " in (tree.path / "README.md").read_text()
+    assert "\n| `dip_vae` " in (tree.path / "README.md").read_text()
     tree.passes("tests/models/test_overview.py", "tests/test_options.py", "tests/test_citations.py")
 
 

@@ -24,6 +24,8 @@ MODELS = {
     "ali": "zoo.models.bidirectional.ALI",
     "alice": "zoo.models.bidirectional.ALICE",
     "symmetric_vae": "zoo.models.symmetric_vae.SymmetricVAE",
+    "wae_mmd": "zoo.models.wae.WAEMMD",
+    "wae_gan": "zoo.models.wae.WAEGAN",
 }
 
 # Trained as the models are, but none of them: what measures their samples.

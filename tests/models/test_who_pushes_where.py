@@ -17,6 +17,11 @@ CODES = {
     "prior": {"code_critic": UP},
     "posterior": {"code_critic": DOWN, "encoder": UP},
 }
+# One loss of both players; the decoder has no part in what the critic sees.
+CODES_OF_WAE = {
+    "prior": {"code_critic": UP},
+    "posterior": {"code_critic": DOWN, "encoder": UP, "decoder": UP},
+}
 RECONSTRUCTIONS = {
     "data": {"image_critic": UP},
     "other": {"image_critic": DOWN, "decoder": UP},
@@ -67,6 +72,8 @@ CASES = [
     ({"model": "ali"}, "joint_critic", JOINT_OF_BIDIRECTIONAL),
     ({"model": "alice"}, "joint_critic", JOINT_OF_BIDIRECTIONAL),
     ({"model": "symmetric_vae"}, "joint_critic", JOINT_OF_BIDIRECTIONAL),
+    ({"model": "wae_gan"}, "code_critic", CODES_OF_WAE),
+    ({"model": "wae_gan", "posterior": "gaussian"}, "code_critic", CODES_OF_WAE),
 ]
 
 

@@ -32,12 +32,17 @@ def resolve(
         networks: Keras models by part, in the place of a family's; see `GenerativeModel`.
 
     Raises:
-        UsageError: the model is unknown or a setting does not apply to it.
+        UsageError: the model is unknown, a setting does not apply to it, or its batch is too small.
     """
     from zoo.models.schedules import resolve_schedule
     from zoo.networks.own import OwnNetworks
 
     cls, training = model_class(config.model.model), config.training
+    if training.batch_size < cls.least_batch_size:
+        raise UsageError(
+            f"batch_size={training.batch_size} is too small for {config.model.model}, which takes "
+            f"statistics of a batch: expected at least {cls.least_batch_size}"
+        )
     own = OwnNetworks(config.model.model, cls.players, networks) if networks else None
     model = cls.resolve_for(config.model, dataset, own)
     rates = cls.resolve_learning_rate(training.learning_rate, cls.players_of(model))

@@ -41,7 +41,8 @@ class PlayerModel(KerasModel):
     `learning_rates` (one default per player). `higher_is_better` names the terms of which that is
     so; of all others, and of losses, lower is. A model whose critic is updated several times per
     step names it in `repeated_players` and has the option `critic_updates`; one that learns from
-    classes says `needs_labels`.
+    classes says `needs_labels`; one whose losses have no meaning for a single image states its
+    `least_batch_size`.
 
     The initial weights follow from `seed`: the global seeds of Python, NumPy and TensorFlow are
     set, from which Keras draws them.
@@ -65,6 +66,7 @@ class PlayerModel(KerasModel):
     learning_rates: Mapping[str, float] = {}
     higher_is_better: tuple[str, ...] = ("elbo", "elbo_ratio_estimate", "log_likelihood")
     repeated_players: tuple[str, ...] = ()
+    least_batch_size = 1
     own: OwnNetworks | None = None  # of a generative model
 
     def __init__(

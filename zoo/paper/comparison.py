@@ -8,11 +8,10 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from zoo.figures import panels
-from zoo.paper.grids import table_3
+from zoo.paper.grids import paper_models, table_3
 from zoo.paper.lab import Lab
 from zoo.paper.outcome import Outcome, column
 from zoo.paper.sample_metrics import does_better, measure_samples, sample_metrics
-from zoo.registry import MODELS
 
 # What the paper finds: the second does better than the first [P], and where it finds so.
 BETTER = (
@@ -32,7 +31,7 @@ def comparison(lab: Lab) -> Outcome:
     pictures, claims = {}, []
     for dataset in lab.scale.datasets:
         metrics = sample_metrics(lab, dataset)
-        for model in MODELS:
+        for model in paper_models():
             for rate in lab.scale.learning_rates or table_3(model):
                 run = lab.train(model, dataset, learning_rate=rate)
                 row = {"dataset": dataset, "model": model, "learning_rate": rate}

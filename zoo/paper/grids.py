@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.files import read_json
+from zoo.registry import MODELS
 from zoo.sweep import RATE, as_settings
 
 _FOLDER = Path(__file__).parent / "sweeps"
@@ -19,10 +20,18 @@ def read(name: str) -> Mapping[str, Any]:
     return read_json(_FOLDER / f"{name}.json")
 
 
+def paper_models() -> list[str]:
+    """The models of the zoo that are the paper's: those that Table 3 has rates for."""
+    return [model for model in MODELS if any(model in table["models"] for table in _tables_3())]
+
+
 def table_3(model: str) -> list[str]:
     """The learning rates that Table 3 has for a model, as `--learning_rate` takes them: the
     structure is the paper's, the values are chosen (paper.md section 4)."""
-    tables = (read(name) for name in SWEEPS if name.startswith("table_3"))
-    (grid,) = (table["grid"] for table in tables if model in table["models"])
+    (grid,) = (table["grid"] for table in _tables_3() if model in table["models"])
     points = (dict(zip(grid, rates, strict=True)) for rates in itertools.product(*grid.values()))
     return [as_settings(point, {})[RATE] for point in points]
+
+
+def _tables_3() -> list[Mapping[str, Any]]:
+    return [read(name) for name in SWEEPS if name.startswith("table_3")]

@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from zoo.evaluation.samples.reconstruction import mean_squared_error
+from zoo.paper.grids import paper_models
 from zoo.paper.lab import Lab
 from zoo.paper.outcome import Outcome, compare, mean_and_error
 from zoo.pictures import grid, side_by_side
 from zoo.pixels import as_floats
-from zoo.registry import MODELS
 
 _SHOWN = 32
 
 
 def samples(lab: Lab) -> Outcome:
-    """A grid of samples of every model, and reconstructions where there is an encoder."""
+    """A grid of samples of each model, and reconstructions where there is an encoder."""
     rows, pictures, claims = [], {}, []
     for dataset in lab.scale.datasets:
-        for model in MODELS:
+        for model in paper_models():
             run = lab.train(model, dataset, seed=lab.scale.seeds[0])
             subject = lab.subject(run.path)
             drawn = subject.all("sample", seed=0, count=_SHOWN)["images"]

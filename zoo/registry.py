@@ -20,6 +20,7 @@ MODELS = {
     "veegan": "zoo.models.veegan.VEEGAN",
     "vgh": "zoo.models.vgh.VGH",
     "vgh_plus_plus": "zoo.models.vgh.VGHPlusPlus",
+    "iwae": "zoo.models.iwae.IWAE",
 }
 
 # Trained as the models are, but none of them: what measures their samples.

@@ -26,6 +26,7 @@ MODELS = {
     "symmetric_vae": "zoo.models.symmetric_vae.SymmetricVAE",
     "wae_mmd": "zoo.models.wae.WAEMMD",
     "wae_gan": "zoo.models.wae.WAEGAN",
+    "iwae": "zoo.models.iwae.IWAE",
 }
 
 # Trained as the models are, but none of them: what measures their samples.

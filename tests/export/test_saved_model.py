@@ -13,7 +13,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
 from tests.export.runs import GUARDS, INPUTS, ROWS, STEPS, make_run, trained_run
-from tests.models.variants import VARIANTS, variant_id
+from tests.models.variants import VARIANTS, fast_then_slow, variant_id
 from zoo.errors import UsageError
 from zoo.evaluation.subject.subject import Subject
 from zoo.export.saved_model import export_saved_model
@@ -38,13 +38,11 @@ class Exported(NamedTuple):
 def exports(request, tmp_path_factory):
     """By name of the variant; of those that a chosen test asks for."""
     chosen = [getattr(item, "callspec", None) for item in request.session.items]
-    asked = {spec.params.get("exported") for spec in chosen if spec}
+    asked = [spec.params["exported"] for spec in chosen if spec and "exported" in spec.params]
     root = tmp_path_factory.mktemp("export")
     np.savez(root / "inputs.npz", **INPUTS)
     models, runs, versions = {}, {}, {}
-    for name, variant in ((variant_id(v), v) for v in VARIANTS):
-        if name not in asked:
-            continue
+    for name, variant in {variant_id(v): v for v in asked}.items():
         runs[name], models[name] = trained_run(root / name / "run", variant)
         models[name].save(root / name / "model.keras")
         versions[name] = export_saved_model(runs[name], root / "served", name)
@@ -66,10 +64,10 @@ def exports(request, tmp_path_factory):
     }
 
 
-@pytest.fixture(params=[variant_id(v) for v in VARIANTS])
+@pytest.fixture(params=fast_then_slow(VARIANTS), ids=variant_id)
 def exported(exports, request):
     """Each variant in turn."""
-    return exports[request.param]
+    return exports[variant_id(request.param)]
 
 
 def test_every_loader_gives_back_what_was_trained(exported):

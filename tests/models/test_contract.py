@@ -9,19 +9,15 @@ import pytest
 import tensorflow as tf
 
 from tests.models.training import BATCH, IMAGES, RATE, batch, compiled, train
-from tests.models.variants import TRAINED, VARIANTS, tiny_model, variant_id
+from tests.models.variants import TRAINED, VARIANTS, fast_then_slow, tiny_model, variant_id
 from zoo.checkpoints import CheckpointStore
 from zoo.noise import row_noise, step_noise
 from zoo.training.strategy import make_strategy
 
-every_generative_variant = pytest.mark.parametrize("variant", VARIANTS, ids=variant_id)
 every_variant = pytest.mark.parametrize("variant", TRAINED, ids=variant_id)
-# What takes a trace of its own: the models here, their options in the slow suite.
-models_then_options = pytest.mark.parametrize(
-    "variant",
-    [v if len(v) == 1 else pytest.param(v, marks=pytest.mark.slow) for v in TRAINED],
-    ids=variant_id,
-)
+# The models here, their options in the slow suite.
+each_model = pytest.mark.parametrize("variant", fast_then_slow(TRAINED), ids=variant_id)
+each_generative_model = pytest.mark.parametrize("variant", fast_then_slow(VARIANTS), ids=variant_id)
 
 
 def first_pass(model):
@@ -51,7 +47,7 @@ def test_losses_are_finite_scalars_and_terms_per_example(variant):
         assert term.shape == (BATCH,) and np.isfinite(term).all()
 
 
-@every_variant
+@each_model
 def test_each_player_moves_its_own_variables_and_no_others(variant):
     players = tiny_model(variant).players
     for player in players:
@@ -67,7 +63,7 @@ def test_each_player_moves_its_own_variables_and_no_others(variant):
             assert set(moved.values()) == {p == player}, moved
 
 
-@every_variant
+@each_model
 def test_players_own_disjoint_sets_that_cover_all_trainable_variables(variant):
     model = tiny_model(variant)
     owned = [id(v) for p in model.players for v in model.player_variables(p)]
@@ -75,7 +71,7 @@ def test_players_own_disjoint_sets_that_cover_all_trainable_variables(variant):
     assert set(owned) == {id(v) for v in model.trainable_variables}
 
 
-@models_then_options
+@each_model
 def test_one_replica_equals_two(variant):
     one = compiled(variant)
     logs = train(one, 1)
@@ -116,7 +112,7 @@ def moments(model, player):
     return [v.numpy() for v in model.optimizers[player].variables if v.shape]
 
 
-@every_variant
+@each_model
 def test_stopped_and_resumed_equals_straight(variant, tmp_path):
     straight = compiled(variant)
     train(straight, 4)
@@ -130,7 +126,7 @@ def test_stopped_and_resumed_equals_straight(variant, tmp_path):
     assert_same(weights(straight), weights(second), rtol=0, atol=0)
 
 
-@every_variant
+@each_model
 def test_config_and_weights_round_trip(variant, tmp_path):
     model = compiled(variant)
     train(model, 1)
@@ -143,7 +139,7 @@ def test_config_and_weights_round_trip(variant, tmp_path):
     assert_same(weights(model), weights(clone), rtol=0, atol=0)
 
 
-@every_generative_variant
+@each_generative_model
 def test_rows_do_not_depend_on_their_neighbours(variant):
     model = compiled(variant)
     train(model, 2)
@@ -170,7 +166,7 @@ def test_rows_do_not_depend_on_their_neighbours(variant):
 
 
 @pytest.mark.slow
-@every_variant
+@each_model
 def test_static_train_step_compiles_with_xla_to_the_same_result(variant):
     """What a TPU asks for, as far as a machine without one can tell."""
     plain, other = compiled(variant), compiled(variant)
@@ -194,7 +190,7 @@ def test_a_tpu_can_reduce_what_replicas_reduce(monkeypatch):
             tf.raw_ops.CrossReplicaSum(input=tf.zeros([], dtype), group_assignment=[[0]])
 
 
-@every_variant
+@each_model
 def test_bfloat16_is_finite_with_float32_losses(variant):
     model = compiled(variant, dtype_policy="mixed_bfloat16")
     assert all(np.isfinite(value) for value in train(model, 2).values())
@@ -203,7 +199,7 @@ def test_bfloat16_is_finite_with_float32_losses(variant):
     assert all(loss.dtype == tf.float32 for loss in losses.values())
 
 
-@every_variant
+@each_model
 def test_non_finite_values_are_recorded(variant):
     model = compiled(variant, rates={"all": 1e30})
     assert not model.faults.numpy().any()

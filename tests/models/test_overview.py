@@ -71,7 +71,7 @@ def test_rows_agree_with_the_classes():
 
 def test_a_bound_that_is_said_to_be_there_is_exported():
     """Row by row of the overview: `elbo` where there is a bound, under the name of its status."""
-    for variant in VARIANTS:
+    for variant in [v for v in VARIANTS if {"model", "posterior", "prior"}.issuperset(v)]:
         model = tiny_model(variant)
         status = model.matching_of(model.config.posterior, model.config.prior).bound_status
         assert model.bound_status == status

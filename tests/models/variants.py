@@ -1,6 +1,8 @@
 """Every model and option that the shared contract covers, as the registry and the models declare
 them: what is new there joins by itself."""
 
+import pytest
+
 from zoo.config import ModelConfig
 from zoo.models import build_model, model_class
 from zoo.registry import INSTRUMENTS, LIKELIHOODS, MODELS, NETWORKS, POSTERIORS, PRIORS, follow
@@ -28,13 +30,19 @@ def own(cls, name):
 
 
 def variants():
-    """Each option of a model by itself; each likelihood, posterior and prior, with each of its
-    options, on the first model that takes it, and each posterior and prior on every model that
-    names it; each other family of networks on the first model that has a player of a kind."""
+    """The numbers among a model's options at once, since they change no path through the code, and
+    each other option by itself, those that several models share on the first. Each likelihood,
+    posterior and prior, with each of its options, on the first model that takes it, and each
+    posterior and prior on every model that names it; each other family of networks on the first
+    model that has a player of a kind."""
     found, seen = [], set()
     for model in MODELS | INSTRUMENTS:
         cls = model_class(model)
-        found += [{"model": model, option.name: another(option)} for option in own(cls, "options")]
+        options = [option for option in own(cls, "options") if option not in seen]
+        numbers = {o.name: another(o) for o in options if o.kind in ("int", "float")}
+        paths = [{o.name: another(o)} for o in options if o.name not in numbers]
+        found += [{"model": model, **settings} for settings in (numbers, *paths) if settings]
+        seen |= {*options}
         if model in INSTRUMENTS:
             continue
         new = [("likelihood", n, LIKELIHOODS[n]) for n in cls.likelihoods if n not in seen]
@@ -58,6 +66,12 @@ OPTIONS = variants()
 # Generative ones; and all that the same base trains, generative or not.
 TRAINED = [*({"model": name} for name in MODELS | INSTRUMENTS), *OPTIONS]
 VARIANTS = [variant for variant in TRAINED if variant["model"] in MODELS]
+
+
+def fast_then_slow(variants):
+    """Parameters for tests that take long: the models, and in the slow suite all others."""
+    slow = pytest.mark.slow
+    return [v if len(v) == 1 else pytest.param(v, marks=slow) for v in variants]
 
 
 def variant_id(variant):

@@ -39,7 +39,7 @@ def variants():
     for model in MODELS | INSTRUMENTS:
         cls = model_class(model)
         options = [option for option in own(cls, "options") if option not in seen]
-        numbers = {o.name: another(o) for o in options if o.kind in ("int", "float")}
+        numbers = {o.name: another(o) for o in options if type(o.default) in (int, float)}
         paths = [{o.name: another(o)} for o in options if o.name not in numbers]
         found += [{"model": model, **settings} for settings in (numbers, *paths) if settings]
         seen |= {*options}

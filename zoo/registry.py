@@ -22,6 +22,7 @@ MODELS = {
     "vgh_plus_plus": "zoo.models.vgh.VGHPlusPlus",
     "wae_mmd": "zoo.models.wae.WAEMMD",
     "wae_gan": "zoo.models.wae.WAEGAN",
+    "factor_vae": "zoo.models.factor_vae.FactorVAE",
 }
 
 # Trained as the models are, but none of them: what measures their samples.

@@ -11,6 +11,7 @@ from zoo.export.saved_model import export_saved_model
 # Options that change the training alone leave the same graphs.
 TRAINING = {"kl_weight", "dequantization", "critic_updates", "real_weight", "adversarial_loss"}
 TRAINING |= {"penalty_weight", "transport_cost", "mmd_kernel", "known_prior"}
+TRAINING |= {"total_correlation_weight"}
 EXPORTED = {variant_id(v): v for v in VARIANTS if not TRAINING & set(v) - {"likelihood"}}
 VAE = "vae"
 

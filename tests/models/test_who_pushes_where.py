@@ -18,10 +18,9 @@ CODES = {
     "posterior": {"code_critic": DOWN, "encoder": UP},
 }
 # One loss of both players; the decoder has no part in what the critic sees.
-CODES_OF_WAE = {
-    "prior": {"code_critic": UP},
-    "posterior": {"code_critic": DOWN, "encoder": UP, "decoder": UP},
-}
+CODES_OF_ONE_LOSS = {"code_critic": DOWN, "encoder": UP, "decoder": UP}
+CODES_OF_WAE = {"prior": {"code_critic": UP}, "posterior": CODES_OF_ONE_LOSS}
+CODES_OF_FACTOR_VAE = {"other": {"code_critic": UP}, "posterior": CODES_OF_ONE_LOSS}  # permuted
 RECONSTRUCTIONS = {
     "data": {"image_critic": UP},
     "other": {"image_critic": DOWN, "decoder": UP},
@@ -74,6 +73,7 @@ CASES = [
     ({"model": "symmetric_vae"}, "joint_critic", JOINT_OF_BIDIRECTIONAL),
     ({"model": "wae_gan"}, "code_critic", CODES_OF_WAE),
     ({"model": "wae_gan", "posterior": "gaussian"}, "code_critic", CODES_OF_WAE),
+    ({"model": "factor_vae"}, "code_critic", CODES_OF_FACTOR_VAE),
 ]
 
 

@@ -53,6 +53,7 @@ class GenerativeModel(PlayerModel):
     """
 
     critic_batch_norm = True
+    code_critic_layers = 3  # hidden ones [P]
     matching: Matching
     matching_by_posterior: Mapping[str, Matching] = {}
     matching_by_prior: Mapping[str, Matching] = {}
@@ -162,7 +163,9 @@ class GenerativeModel(PlayerModel):
             "encoder": lambda: Encoder(family.encoder_trunk(shape, width), self._posterior_head()),
             "decoder": lambda: family.decoder(size, shape, channels, width),
             "image_critic": lambda: ImageCritic(family, shape, width, self.critic_batch_norm),
-            "code_critic": lambda: CodeCritic(size, self.code_critic_units, width),
+            "code_critic": lambda: CodeCritic(
+                size, self.code_critic_units, width, self.code_critic_layers
+            ),
             "joint_critic": lambda: JointCritic(family, shape, size, width),
             self.prior_head.player: lambda: self.prior_head,
         }

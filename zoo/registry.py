@@ -27,6 +27,7 @@ MODELS = {
     "wae_mmd": "zoo.models.wae.WAEMMD",
     "wae_gan": "zoo.models.wae.WAEGAN",
     "iwae": "zoo.models.iwae.IWAE",
+    "sngan": "zoo.models.sngan.SNGAN",
 }
 
 # Trained as the models are, but none of them: what measures their samples.

@@ -19,17 +19,20 @@ if TYPE_CHECKING:
 
 
 def run_of(values: flags.FlagValues) -> Run | None:
-    """The run of `--run_dir`, at its `--checkpoint`, or of `--pretrained`; None where neither is
-    given.
+    """The run of `--run_dir`, at its `--checkpoint`, or of `--pretrained`, as far as the program has
+    these flags; None where neither is given.
 
     Raises:
         UsageError: a checkpoint is asked for of something else than a run.
     """
-    if values.run_dir is not None:
-        return Run.open(values.run_dir, values.checkpoint)
-    if values.checkpoint != NEWEST:
-        raise UsageError(f"checkpoint={values.checkpoint} applies to --run_dir only")
-    return open_pretrained(values.pretrained) if values.pretrained is not None else None
+    given = {n: values[n].value for n in ("run_dir", "checkpoint", "pretrained") if n in values}
+    checkpoint = given.get("checkpoint", NEWEST)
+    if given["run_dir"] is not None:
+        return Run.open(given["run_dir"], checkpoint)
+    if checkpoint != NEWEST:
+        raise UsageError(f"checkpoint={checkpoint} applies to --run_dir only")
+    name = given.get("pretrained")
+    return None if name is None else open_pretrained(name)
 
 
 def data_of(values: flags.FlagValues, run: Run | None) -> DataConfig | None:

@@ -22,6 +22,16 @@ def as_fake(logit: tf.Tensor) -> tf.Tensor:
     return tf.nn.softplus(logit)
 
 
+def hinge_as_real(logit: tf.Tensor) -> tf.Tensor:
+    """`max(0, 1 - d)`: the critic's loss on real examples with a margin."""
+    return tf.nn.relu(1.0 - logit)
+
+
+def hinge_as_fake(logit: tf.Tensor) -> tf.Tensor:
+    """`max(0, 1 + d)`: the critic's loss on fake examples with a margin."""
+    return tf.nn.relu(1.0 + logit)
+
+
 def reverse_kl(logit: tf.Tensor) -> tf.Tensor:
     """`-log D + log(1 - D) = -d`: the estimate of KL(fake || real) by the density ratio trick
     [F:S4]."""

@@ -28,6 +28,7 @@ MODELS = {
     "wae_gan": "zoo.models.wae.WAEGAN",
     "iwae": "zoo.models.iwae.IWAE",
     "factor_vae": "zoo.models.factor_vae.FactorVAE",
+    "sngan": "zoo.models.sngan.SNGAN",
 }
 
 # Trained as the models are, but none of them: what measures their samples.

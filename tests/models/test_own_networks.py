@@ -61,6 +61,7 @@ MODELS = {
     "vae": lambda: {"encoder": trunk(), "decoder": decoder()},
     "vae of a subclass": lambda: {"encoder": Subclassed(name="mine"), "decoder": decoder()},
     "wgan_gp": lambda: {"decoder": decoder(), "image_critic": critic()},
+    "sngan": lambda: {"decoder": decoder(), "image_critic": trunk()},
     "dcgan of logits": lambda: {"decoder": decoder(), "image_critic": critic(1)},
     "vgh": lambda: {"encoder": trunk(), "decoder": decoder(), "image_critic": critic()},
     "veegan": lambda: {"encoder": trunk(), "decoder": decoder(), "image_critic": critic()},

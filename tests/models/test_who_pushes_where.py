@@ -63,6 +63,8 @@ CASES = [
     ),
     ({"model": "dcgan"}, "image_critic", SAMPLES),
     ({"model": "wgan_gp", "gradient_penalty": 0.0}, "image_critic", SAMPLES),
+    ({"model": "sngan"}, "image_critic", SAMPLES),
+    ({"model": "sngan", "gan_loss": "non_saturating"}, "image_critic", SAMPLES),
     ({"model": "adversarial_vb"}, "joint_critic", JOINT_OF_VB),
     ({"model": "veegan"}, "joint_critic", JOINT_OF_VEEGAN),
     ({"model": "veegan", "posterior": "deterministic"}, "joint_critic", JOINT_OF_VEEGAN),

@@ -7,7 +7,7 @@ import math
 import keras
 import tensorflow as tf
 
-from zoo.distributions.code_distributions import log_ratio_to_prior
+from zoo.distributions.code_distributions import log_normal
 from zoo.models.base import Losses
 from zoo.models.inference import GenerativeModel, Matching
 from zoo.noise import Noise
@@ -46,6 +46,7 @@ class IWAE(GenerativeModel):
         bound_status="exact",
     )
     terms = ("iwae", "elbo", "log_likelihood", "kl", "effective_draws")
+    higher_is_better = ("iwae", "elbo", "log_likelihood", "effective_draws")
     posteriors = ("gaussian",)
     options = (
         Option(
@@ -70,16 +71,16 @@ class IWAE(GenerativeModel):
         eps = noise.normal("posterior", (self.draws, self.posterior_noise_size))
         z = q.reparameterize(tf.transpose(eps, [1, 0, 2]))  # [k, N, D]
         log_likelihood = self._log_likelihood(z, images, noise, training)
-        mean, stddev = q.moments().values()
-        kl = log_ratio_to_prior(z, z, mean, stddev)
+        log_prior = self.prior().log_prob(z)
+        kl = q.draw_log_prob(z) - log_prior
         log_w = log_likelihood - kl
         bound = tf.reduce_logsumexp(log_w, axis=0) - math.log(self.draws)
         weights = tf.stop_gradient(tf.nn.softmax(log_w, axis=0))
         encoder = decoder = tf.reduce_mean(-bound)
         if self.gradient != "iwae":
-            fixed = log_ratio_to_prior(z, z, tf.stop_gradient(mean), tf.stop_gradient(stddev))
+            density = log_normal(z, *map(tf.stop_gradient, q.moments().values()))
             factors = tf.square(weights) if self.gradient == "dreg" else weights
-            path = tf.reduce_sum(factors * (log_likelihood - fixed), axis=0)
+            path = tf.reduce_sum(factors * (log_likelihood + log_prior - density), axis=0)
             encoder = tf.reduce_mean(-path)
         report = {
             "iwae": bound,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def run_of(values: flags.FlagValues) -> Run | None:
-    """The run of `--run_dir`, at its `--checkpoint`, or of `--pretrained`, as far as the program has
+    """The run of `--run_dir`, at its `--checkpoint`, or of `--pretrained`, as far as a program has
     these flags; None where neither is given.
 
     Raises:

@@ -14,11 +14,16 @@ _LOG_2PI = math.log(2 * math.pi)
 def log_normal(
     z: np.ndarray, mean: np.ndarray | float = 0.0, stddev: np.ndarray | float = 1.0
 ) -> np.ndarray:
-    """log N(z_m; mean_m, diag stddev_m^2) `[M]` of codes `[M, D]`, float64, nats; of the prior by
+    """log N(z_m; mean_m, diag stddev_m^2) `[M]` of codes `[M, D]`, float64, nats; N(0, I) by
     default."""
     z, stddev = np.asarray(z, np.float64), np.asarray(stddev, np.float64)
     terms = np.square((z - mean) / stddev) + 2 * np.log(stddev)
     return -0.5 * (terms.sum(axis=1) + z.shape[1] * _LOG_2PI)
+
+
+def log_prior(z: np.ndarray) -> np.ndarray:
+    """log p(z) `[M]` of codes `[M, D]` under the prior N(0, I), float64, nats."""
+    return log_normal(z)
 
 
 def gaussian_kl(mean: np.ndarray, stddev: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ _LOG_2PI = math.log(2 * math.pi)
 def log_normal(
     z: np.ndarray, mean: np.ndarray | float = 0.0, stddev: np.ndarray | float = 1.0
 ) -> np.ndarray:
-    """log N(z_m; mean_m, diag stddev_m^2) `[M]` of codes `[M, D]`, float64, nats; of the prior by
+    """log N(z_m; mean_m, diag stddev_m^2) `[M]` of codes `[M, D]`, float64, nats; N(0, I) by
     default."""
     z, stddev = np.asarray(z, np.float64), np.asarray(stddev, np.float64)
     terms = np.square((z - mean) / stddev) + 2 * np.log(stddev)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -10,3 +12,32 @@ import numpy as np
 def standard_error(values: Any) -> float:
     """Of the mean of `values [N]`, taken as independent, N at least 2."""
     return float(np.std(values, ddof=1) / len(values) ** 0.5)
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """y = intercept + slope (x - centre), by least squares.
+
+    Attributes:
+        spread: standard deviation of y about it.
+    """
+
+    slope: float
+    intercept: float
+    centre: float
+    spread: float
+
+    @classmethod
+    def fit(cls, x: np.ndarray, y: np.ndarray) -> Line:
+        """Of float64 `[M]` both, M at least 3; level where x does not vary."""
+        centre, intercept = float(x.mean()), float(y.mean())
+        about = x - centre
+        squares = float(about @ about)
+        slope = float(about @ (y - intercept)) / squares if squares > 0 else 0.0
+        residuals = y - intercept - slope * about
+        spread = math.sqrt(float(residuals @ residuals) / (len(x) - 2))
+        return cls(slope, intercept, centre, spread)
+
+    def at(self, x: float) -> float:
+        """y there."""
+        return self.intercept + self.slope * (x - self.centre)

@@ -103,7 +103,7 @@ def test_encoder_without_stddev_is_refused(dataset):
 def test_draws_have_the_moments_of_the_mixture():
     encodings = Encodings(np.array([[-2.0, 0.0], [4.0, 1.0]]), np.array([[0.5, 1.0], [1.5, 2.0]]))
     blocks = list(draw_aggregate(encodings, 20_000, seed=0))
-    draws = np.concatenate(blocks)
+    draws = np.concatenate([block.z for block in blocks])
     assert draws.shape == (20_000, 2) and len(blocks) > 1
     np.testing.assert_allclose(draws.mean(0), [1.0, 0.5], atol=0.06)
     np.testing.assert_allclose(draws.var(0), [9 + 1.25, 0.25 + 2.5], rtol=0.05)
@@ -111,9 +111,17 @@ def test_draws_have_the_moments_of_the_mixture():
 
 def test_draws_follow_the_seed():
     encodings = Encodings(np.zeros((3, 2)), np.ones((3, 2)))
-    one, same, other = (next(draw_aggregate(encodings, 5, seed)) for seed in (1, 1, 2))
+    one, same, other = (next(draw_aggregate(encodings, 5, seed)).z for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, same)
     assert not np.array_equal(one, other)
+
+
+@pytest.mark.parametrize(("count", "fewest", "most"), [(5, 0, 1), (7, 1, 1), (17, 2, 3)])
+def test_every_example_has_its_turn(count, fewest, most):
+    encodings = Encodings(np.zeros((7, 2)), np.ones((7, 2)))
+    index = np.concatenate([draws.example for draws in draw_aggregate(encodings, count, 0)])
+    times = np.bincount(index, minlength=7)
+    assert (times.min(), times.max(), times.sum()) == (fewest, most, count)
 
 
 def test_metric_agrees_with_the_estimator_on_the_same_draws(dataset, tmp_path):
@@ -124,7 +132,7 @@ def test_metric_agrees_with_the_estimator_on_the_same_draws(dataset, tmp_path):
     mean, stddev = posterior(
         np.concatenate([dataset.split(s).images for s in ("train", "validation")])
     )
-    draws = np.concatenate(list(draw_aggregate(Encodings(mean, stddev), 500, 3)))
+    (draws,) = draw_aggregate(Encodings(mean, stddev), 500, 3)
     expected = marginal_kl(draws, mean, stddev)
     n = TRAIN + VALIDATION
     assert records["marginal_kl"].value == pytest.approx(expected.value, rel=1e-5)
@@ -139,5 +147,8 @@ def test_metric_agrees_with_the_estimator_on_the_same_draws(dataset, tmp_path):
     assert records["marginal_kl_floor"].value == pytest.approx(floor, abs=1e-5)
     difference = records["average_kl"].value - records["marginal_kl"].value
     assert records["mutual_information"].value == pytest.approx(difference)
+    rate = records["identification_rate"]
+    assert rate.value == pytest.approx(expected.identification_rate, rel=1e-4)
+    assert 0 < rate.standard_error < 0.05 and rate.n == 500
     assert {r.split for r in records.values()} == {"train+validation"}
     assert cache.exists()

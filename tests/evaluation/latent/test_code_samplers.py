@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from zoo.data.images import ImageDataset, Split
-from zoo.evaluation.latent.aggregate_posterior import draw_aggregate
+from zoo.evaluation.latent.aggregate_posterior import Draws, draw_aggregate
 from zoo.evaluation.latent.code_samplers import Aggregate
 from zoo.evaluation.latent.marginal_kl import marginal_kl
 from zoo.evaluation.subject.subject import Subject
@@ -86,11 +86,13 @@ def test_every_draw_is_fresh_and_follows_the_seed(dataset, kind):
 def test_draws_of_a_gaussian_are_those_of_algorithm_2(dataset):
     aggregate = Aggregate.of(fake("gaussian")[0], dataset)
     draws = np.concatenate(list(aggregate.blocks(5000, seed=3)))
-    expected = np.concatenate(list(draw_aggregate(aggregate.encodings, 5000, 3)))
-    np.testing.assert_array_equal(draws, expected)
+    blocks = draw_aggregate(aggregate.encodings, 5000, 3)
+    expected = Draws(*map(np.concatenate, zip(*blocks, strict=True)))
+    np.testing.assert_array_equal(draws, expected.z)
     result = aggregate.monte_carlo_kl(5000, seed=3)
     mean, stddev = aggregate.encodings.mean, aggregate.encodings.stddev
-    assert result.value == pytest.approx(marginal_kl(draws, mean, stddev).value)
+    assert result.value == pytest.approx(marginal_kl(expected, mean, stddev).value)
+    assert aggregate.monte_carlo_kl(None, seed=3).m == 2000
 
 
 @pytest.mark.parametrize("kind", ["deterministic", "implicit"])

@@ -74,8 +74,8 @@ def measure_marginal_kl(subject, dataset):  # noqa: F811
 def test_refused_before_any_work(dataset, metric):  # noqa: F811
     subject, model = fake("gaussian")
     metric.check(subject, dataset, SETTINGS)
-    with pytest.raises(UsageError, match="num_samples=1 is too few for density_"):
-        metric.check(subject, dataset, EvaluationConfig(num_samples=1))
+    with pytest.raises(UsageError, match="num_samples=2 is too few for density_"):
+        metric.check(subject, dataset, EvaluationConfig(num_samples=2))
     train = ImageDataset("train", {"train": dataset.split("train")}, {})
     with pytest.raises(UsageError, match="split='validation' is not in train"):
         metric.check(subject, train, SETTINGS)

@@ -10,7 +10,7 @@ import numpy as np
 from zoo.data.images import ImageDataset
 from zoo.evaluation.latent.aggregate_posterior import draw_aggregate
 from zoo.evaluation.latent.fitting import Sampler
-from zoo.evaluation.latent.marginal_kl import MarginalKL, monte_carlo_kl
+from zoo.evaluation.latent.marginal_kl import DEFAULT_SAMPLES, MarginalKL, monte_carlo_kl
 from zoo.evaluation.subject.encodings import ENCODED_SPLITS, Encodings, encode_dataset, images_at
 from zoo.evaluation.subject.subject import Subject
 
@@ -60,14 +60,13 @@ class Aggregate:
         return cls(subject, dataset, "deterministic", size, encodings)
 
     def blocks(self, count: int, seed: int) -> Iterator[np.ndarray]:
-        """Blocks `[B, D]` of independent draws of q(z), `count` in all: an example by chance, then
-        its q(z|x).
+        """Blocks `[B, D]` of draws of q(z), `count` in all: an example by chance, then its q(z|x).
 
         Gaussian and deterministic codes come from the encodings; of others each draw is a run of
         the encoder, with a seed of its own.
         """
         if self.encodings is not None and self.posterior != "flow":
-            yield from draw_aggregate(self.encodings, count, seed)
+            yield from (draws.z for draws in draw_aggregate(self.encodings, count, seed))
             return
         generator = np.random.default_rng(seed)
         total = sum(len(self.dataset.split(split)) for split in ENCODED_SPLITS)
@@ -86,9 +85,10 @@ class Aggregate:
 
         return draw
 
-    def monte_carlo_kl(self, count: int, seed: int) -> MarginalKL | None:
-        """Algorithm 2 where q(z|x) has a density to sum, else None. Of a Gaussian the samples are
-        those of `blocks(count, seed)`."""
+    def monte_carlo_kl(self, count: int | None, seed: int) -> MarginalKL | None:
+        """Algorithm 2, on its own number of samples unless another is given, where q(z|x) has a
+        density to sum, else None."""
         if self.encodings is None or self.posterior == "deterministic":
             return None
+        count = DEFAULT_SAMPLES if count is None else count
         return monte_carlo_kl(self.subject, self.dataset, self.encodings, count, seed)

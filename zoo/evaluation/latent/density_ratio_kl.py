@@ -28,6 +28,7 @@ from zoo.errors import UsageError
 from zoo.evaluation.latent.code_samplers import Aggregate
 from zoo.evaluation.latent.fitting import Fit, Sampler
 from zoo.evaluation.latent.learned_kl import (
+    DEFAULT_SAMPLES,
     SPLIT,
     VALUE_COLOR,
     LearnedKLMetric,
@@ -35,7 +36,7 @@ from zoo.evaluation.latent.learned_kl import (
     bounds,
     reference_lines,
 )
-from zoo.evaluation.latent.marginal_kl import DEFAULT_SAMPLES, MarginalKL
+from zoo.evaluation.latent.marginal_kl import MarginalKL
 from zoo.evaluation.protocol import Picture, short
 from zoo.evaluation.subject.subject import Subject
 from zoo.figures import panels
@@ -259,6 +260,7 @@ class DensityRatioKLMetric(LearnedKLMetric):
     """KL(q(z)||p(z)) by a density ratio (Algorithm 3), with the default `RatioOptions`."""
 
     name = "density_ratio_kl"
+    revision = 2
     default_steps = 5_000  # chosen: minutes on two cores, 100,000 [C] would be an hour
 
     def measure(
@@ -279,7 +281,7 @@ class DensityRatioKLMetric(LearnedKLMetric):
             count,
             progress=True,
         )
-        reference = aggregate.monte_carlo_kl(count, settings.seed)
+        reference = aggregate.monte_carlo_kl(settings.num_samples, settings.seed)
         details = {
             "steps": result.steps,
             "spread_over_the_last_quarter_of_training": result.spread,

@@ -13,14 +13,14 @@ from typing import Any
 
 from zoo.config import EvaluationConfig
 from zoo.data.images import ImageDataset
-from zoo.errors import UsageError
-from zoo.evaluation.latent.marginal_kl import DEFAULT_SAMPLES, MarginalKL, marginal_kl_records
+from zoo.evaluation.latent.marginal_kl import MarginalKL, check_samples, marginal_kl_records
 from zoo.evaluation.protocol import Metric
 from zoo.evaluation.subject.encodings import ENCODED_SPLITS
 from zoo.evaluation.subject.subject import Subject
 from zoo.records import Record
 
 SPLIT = "+".join(ENCODED_SPLITS)  # of the records
+DEFAULT_SAMPLES = 10_000  # chosen
 VALUE_COLOR = "tab:blue"  # of the estimates in figures
 _BOUNDS = ("average_kl", "marginal_kl_floor", "log_n")
 
@@ -37,8 +37,7 @@ class LearnedKLMetric(Metric):
         subject.check_prior()
         for split in ENCODED_SPLITS:
             dataset.split(split)
-        if settings.count(DEFAULT_SAMPLES) < 2:
-            raise UsageError(f"num_samples=1 is too few for {self.name}: expected at least 2")
+        check_samples(self.name, settings.count(DEFAULT_SAMPLES))
 
 
 def beside(reference: MarginalKL | None) -> dict[str, float]:

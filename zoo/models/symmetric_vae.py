@@ -48,6 +48,7 @@ class SymmetricVAE(GenerativeModel):
         "critic_generated",
         "critic_data",
     )
+    higher_is_better = ("elbo", "log_likelihood", "code_log_likelihood")
     posteriors = ("gaussian",)
     options = (
         Option(

@@ -73,7 +73,7 @@ def test_names_that_are_no_text(tmp_path, monkeypatch, save_images):
 
 
 MISTAKES = [
-    ("--output=a.npz", "give one of --run_dir or --saved_model"),
+    ("--output=a.npz", "give one of --run_dir or --pretrained or --saved_model"),
     ("--run_dir={run}", "give --output"),
     ("--run_dir={run} --output=a.json", "expected an .npz file"),
     ("--saved_model={saved} --output=a.npz", "--saved_model needs --dataset"),

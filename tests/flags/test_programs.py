@@ -59,7 +59,10 @@ MISTAKES = [
     ("evaluate --run_dir=folder", "is not a run folder"),
     ("evaluate --run_dir=corrupt", "cannot be read as JSON"),
     ("evaluate --run_dir=alien", "is not the config of a run"),
-    ("evaluate --run_dir=untrained --saved_model=folder", "give one of --run_dir or --pretrained or --saved_model"),
+    (
+        "evaluate --run_dir=untrained --saved_model=folder",
+        "give one of --run_dir or --pretrained or --saved_model",
+    ),
     ("evaluate --run_dir=untrained --num_samples=0", "num_samples=0 is not accepted"),
     ("evaluate --run_dir=untrained", "has no checkpoint yet"),
     ("evaluate --saved_model=folder", "--saved_model needs --dataset and --output"),

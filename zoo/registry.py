@@ -23,6 +23,7 @@ MODELS = {
     "wae_mmd": "zoo.models.wae.WAEMMD",
     "wae_gan": "zoo.models.wae.WAEGAN",
     "factor_vae": "zoo.models.factor_vae.FactorVAE",
+    "age": "zoo.models.age.AGE",
 }
 
 # Trained as the models are, but none of them: what measures their samples.
@@ -59,6 +60,7 @@ POSTERIORS = {
     "unit_gaussian": "zoo.distributions.posteriors.UnitGaussianHead",
     "deterministic": "zoo.distributions.posteriors.DeterministicHead",
     "implicit": "zoo.distributions.posteriors.ImplicitHead",
+    "sphere": "zoo.distributions.posteriors.SphereHead",
 }
 
 

@@ -11,7 +11,8 @@ from zoo.export.saved_model import export_saved_model
 # Options that change the training alone leave the same graphs.
 TRAINING = {"kl_weight", "dequantization", "critic_updates", "real_weight", "adversarial_loss"}
 TRAINING |= {"penalty_weight", "transport_cost", "mmd_kernel", "known_prior"}
-TRAINING |= {"total_correlation_weight"}
+TRAINING |= {"total_correlation_weight", "decoder_updates", "moment_divergence"}
+TRAINING |= {"image_match_weight", "code_match_weight"}
 EXPORTED = {variant_id(v): v for v in VARIANTS if not TRAINING & set(v) - {"likelihood"}}
 VAE = "vae"
 

@@ -21,6 +21,7 @@ from zoo.distributions.code_distributions import (
     ImplicitPosterior,
     Posterior,
     RealNVPPosterior,
+    on_sphere,
     prior,
 )
 from zoo.distributions.real_nvp import coupling_nets, real_nvp
@@ -33,6 +34,7 @@ __all__ = [
     "ImplicitHead",
     "PosteriorHead",
     "RealNVPHead",
+    "SphereHead",
     "UnitGaussianHead",
     "prior",
 ]
@@ -227,6 +229,15 @@ class DeterministicHead(PosteriorHead):
     def distribution(self, features: tf.Tensor) -> DeterministicPosterior:
         """q(z|x) of features `[N, F]`."""
         return DeterministicPosterior(tf.cast(self(features), tf.float32))
+
+
+@keras.saving.register_keras_serializable(package="zoo")
+class SphereHead(DeterministicHead):
+    """z = sqrt(D) E(x) / ||E(x)||: all mass on one code of the sphere about which p(z) lies."""
+
+    def distribution(self, features: tf.Tensor) -> DeterministicPosterior:
+        """q(z|x) of features `[N, F]`."""
+        return DeterministicPosterior(on_sphere(tf.cast(self(features), tf.float32)))
 
 
 @keras.saving.register_keras_serializable(package="zoo")

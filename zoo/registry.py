@@ -29,6 +29,7 @@ MODELS = {
     "iwae": "zoo.models.iwae.IWAE",
     "factor_vae": "zoo.models.factor_vae.FactorVAE",
     "sngan": "zoo.models.sngan.SNGAN",
+    "age": "zoo.models.age.AGE",
 }
 
 # Trained as the models are, but none of them: what measures their samples.
@@ -65,6 +66,7 @@ POSTERIORS = {
     "unit_gaussian": "zoo.distributions.posteriors.UnitGaussianHead",
     "deterministic": "zoo.distributions.posteriors.DeterministicHead",
     "implicit": "zoo.distributions.posteriors.ImplicitHead",
+    "sphere": "zoo.distributions.posteriors.SphereHead",
 }
 
 # p(z): each model says which of them its equations allow.

@@ -12,6 +12,7 @@ from zoo.distributions.posteriors import (
     GaussianHead,
     ImplicitHead,
     RealNVPHead,
+    SphereHead,
     UnitGaussianHead,
 )
 from zoo.distributions.priors import StandardNormal
@@ -26,6 +27,7 @@ CASES = {
     "unit_gaussian": lambda: UnitGaussianHead(LATENT),
     "deterministic": lambda: DeterministicHead(LATENT),
     "implicit": lambda: ImplicitHead(LATENT, noise_size=7),
+    "sphere": lambda: SphereHead(LATENT),
 }
 EXPLICIT = ("gaussian", "unit_gaussian", "real_nvp", "real_nvp_context")
 
@@ -190,6 +192,7 @@ def test_the_registry_builds_from_a_latent_size_alone():
         "unit_gaussian": (True, 8),
         "deterministic": (False, 0),
         "implicit": (False, 8),
+        "sphere": (False, 0),
     }
 
 
@@ -271,6 +274,17 @@ def test_deterministic_ignores_the_noise():
     q = head.distribution(features)
     np.testing.assert_array_equal(q.reparameterize(tf.ones([ROWS, 0])), q.point())
     np.testing.assert_allclose(q.point(), features @ head.get_weights()[0], atol=1e-5)
+
+
+def test_sphere_keeps_the_direction_and_gives_the_norm():
+    head = build("sphere")
+    features, _ = draw(head)
+    z = head.distribution(features).point().numpy()
+    direction = features @ head.get_weights()[0]
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    np.testing.assert_allclose(z, np.sqrt(LATENT) * direction, rtol=1e-5)
+    np.testing.assert_allclose(head.distribution(1e-9 * features).point(), z, rtol=1e-5)
+    np.testing.assert_array_equal(head.distribution(0.0 * features).point(), 0.0 * z)
 
 
 def test_implicit_noise_matters_from_the_start_and_differently_for_every_image():

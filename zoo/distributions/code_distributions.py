@@ -30,6 +30,11 @@ def log_ratio_to_prior(z: tf.Tensor, u: tf.Tensor, mean: tf.Tensor, stddev: tf.T
     return 0.5 * tf.reduce_sum(terms, axis=-1)
 
 
+def on_sphere(z: tf.Tensor) -> tf.Tensor:
+    """Codes `[N, D]` brought to the norm sqrt(D), about which the draws of p(z) lie."""
+    return z.shape[-1] ** 0.5 * tf.math.l2_normalize(z, axis=-1, epsilon=1e-24)  # chosen
+
+
 class Posterior(Protocol):
     """What every q(z|x) of a batch of N examples offers; D is the latent size.
 

@@ -21,6 +21,7 @@ from zoo.distributions.code_distributions import (
     ImplicitPosterior,
     Posterior,
     RealNVPPosterior,
+    on_sphere,
 )
 from zoo.distributions.real_nvp import coupling_nets, real_nvp
 from zoo.errors import UsageError
@@ -32,6 +33,7 @@ __all__ = [
     "ImplicitHead",
     "PosteriorHead",
     "RealNVPHead",
+    "SphereHead",
     "UnitGaussianHead",
 ]
 
@@ -225,6 +227,15 @@ class DeterministicHead(PosteriorHead):
     def distribution(self, features: tf.Tensor) -> DeterministicPosterior:
         """q(z|x) of features `[N, F]`."""
         return DeterministicPosterior(tf.cast(self(features), tf.float32))
+
+
+@keras.saving.register_keras_serializable(package="zoo")
+class SphereHead(DeterministicHead):
+    """z = sqrt(D) E(x) / ||E(x)||: all mass on one code of the sphere about which p(z) lies."""
+
+    def distribution(self, features: tf.Tensor) -> DeterministicPosterior:
+        """q(z|x) of features `[N, F]`."""
+        return DeterministicPosterior(on_sphere(tf.cast(self(features), tf.float32)))
 
 
 @keras.saving.register_keras_serializable(package="zoo")

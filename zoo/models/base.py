@@ -39,10 +39,10 @@ class PlayerModel(KerasModel):
     Subclasses state, as class attributes, `players` (one network each; `players_of` where settings
     bring others), `terms` (the names of the report), `options` (their own settings) and
     `learning_rates` (one default per player). `higher_is_better` names the terms of which that is
-    so; of all others, and of losses, lower is. A model whose critic is updated several times per
-    step names it in `repeated_players` and has the option `critic_updates`; one that learns from
-    classes says `needs_labels`; one whose losses have no meaning for a single image states its
-    `least_batch_size`.
+    so; of all others, and of losses, lower is. A model some of whose players are updated several
+    times per step names them in `repeated_players`, and in `updates_option` its option that says
+    how often; one that learns from classes says `needs_labels`; one whose losses mean nothing for
+    a single image states its `least_batch_size`.
 
     The initial weights follow from `seed`: the global seeds of Python, NumPy and TensorFlow are
     set, from which Keras draws them.
@@ -66,6 +66,7 @@ class PlayerModel(KerasModel):
     learning_rates: Mapping[str, float] = {}
     higher_is_better: tuple[str, ...] = ("elbo", "elbo_ratio_estimate", "log_likelihood")
     repeated_players: tuple[str, ...] = ()
+    updates_option = "critic_updates"
     least_batch_size = 1
     own: OwnNetworks | None = None  # of a generative model
 
@@ -254,8 +255,8 @@ class PlayerModel(KerasModel):
 
     @property
     def passes(self) -> int:
-        """Fresh batches per step: one, or as many as the critic has updates."""
-        return self.critic_updates if self.repeated_players else 1
+        """Fresh batches per step: one, or as many as `repeated_players` have updates."""
+        return getattr(self, self.updates_option) if self.repeated_players else 1
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One update of every player, `repeated_players` several.

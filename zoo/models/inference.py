@@ -54,6 +54,7 @@ class GenerativeModel(PlayerModel):
 
     critic_batch_norm = True
     code_critic_layers = 3  # hidden ones [P]
+    encoder_is_critic = False  # whether its trunk is that of the critics of images
     matching: Matching
     matching_by_posterior: Mapping[str, Matching] = {}
     matching_by_prior: Mapping[str, Matching] = {}
@@ -159,8 +160,10 @@ class GenerativeModel(PlayerModel):
         self.likelihood_head = self._make_likelihood()
         self.prior_head = self._make_prior()
         channels = self.likelihood_head.output_channels(shape[2])
+        as_critic = self.encoder_is_critic and "encoder" not in self.own.given
+        trunk = family.image_critic_trunk if as_critic else family.encoder_trunk
         builders = {
-            "encoder": lambda: Encoder(family.encoder_trunk(shape, width), self._posterior_head()),
+            "encoder": lambda: Encoder(trunk(shape, width), self._posterior_head()),
             "decoder": lambda: family.decoder(size, shape, channels, width),
             "image_critic": lambda: ImageCritic(family, shape, width, self.critic_batch_norm),
             "code_critic": lambda: CodeCritic(
@@ -259,7 +262,11 @@ class GenerativeModel(PlayerModel):
 
     def generate(self, z: tf.Tensor, training: bool = False) -> tf.Tensor:
         """The images `[N, H, W, C]` that codes decode to."""
-        return self.likelihood_head.parameters(self.decoder(z, training=training))["images"]
+        return self.parameters(z, training)["images"]
+
+    def parameters(self, z: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
+        """Those images, and the other parameters of p(x|z)."""
+        return self.likelihood_head.parameters(self.decoder(z, training=training))
 
     @property
     def posterior_noise_size(self) -> int:
@@ -268,8 +275,7 @@ class GenerativeModel(PlayerModel):
 
     def decode(self, z: tf.Tensor) -> dict[str, tf.Tensor]:
         """The mean of p(x|z) as `images [N, H, W, C]`, and the likelihood's other parameters."""
-        z = take_codes(z, self.latent_size)
-        return self.likelihood_head.parameters(self.decoder(z, training=False))
+        return self.parameters(take_codes(z, self.latent_size))
 
     def encode(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """The point code `z [N, D]`; `mean` and `stddev` where the posterior has them, `base_mean`

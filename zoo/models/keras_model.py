@@ -79,10 +79,10 @@ class KerasModel(keras.Model):
     ) -> Any:
         """As Keras's, on an array or a `tf.data.Dataset` of batches.
 
-        A model whose critic has several updates per step (WGAN-GP: five) takes as many fresh
-        batches for each of its steps: `batch_size` images each, or so many consecutive batches of a
-        data set, so that an epoch has fewer steps. Where an epoch ends amid a step, its images are
-        spread over the updates, some of them twice.
+        A model with several updates of a player per step (WGAN-GP's critic: five) takes as many
+        fresh batches for each of its steps: `batch_size` images each, or so many consecutive
+        batches of a data set, so that an epoch has fewer steps. Where an epoch ends amid a step,
+        its images are spread over the updates, some of them twice.
         """
         if isinstance(validation_data, tuple):
             images, labels = (*validation_data, None)[:2]
@@ -119,7 +119,7 @@ class KerasModel(keras.Model):
             return super().predict(self._rows_to_predict(self._take(x)), *args, **kwargs)
 
     def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """As Keras's. A critic of several updates gets a part of the batch for each."""
+        """As Keras's. A player of several updates gets a part of the batch for each."""
         with self._door(kwargs):
             return super().train_on_batch(self._take(x), self._labels(y), *args, **kwargs)
 

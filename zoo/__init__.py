@@ -22,7 +22,7 @@ from zoo.registry import MODELS
 
 if TYPE_CHECKING:
     from zoo.config import RunConfig
-    from zoo.doors import create_model, evaluate, load_dataset, load_model, sample, train
+    from zoo.doors import create_model, evaluate, fit_prior, load_dataset, load_model, sample, train
     from zoo.errors import UsageError
     from zoo.registry import DATASETS
     from zoo.run import Run, load_run
@@ -40,6 +40,7 @@ __all__ = [
     "create_model",
     "evaluate",
     "export_run",
+    "fit_prior",
     "load_dataset",
     "load_model",
     "load_run",
@@ -56,6 +57,7 @@ _HOMES = {
     "create_model": "zoo.doors",
     "evaluate": "zoo.doors",
     "export_run": "zoo.export.saved_model",
+    "fit_prior": "zoo.doors",
     "load_dataset": "zoo.doors",
     "load_model": "zoo.doors",
     "load_run": "zoo.run",

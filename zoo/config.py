@@ -15,6 +15,7 @@ from zoo.errors import UsageError, expected_of
 from zoo.options import Declared, declares
 from zoo.registry import (
     DATASETS,
+    EX_POST_PRIORS,
     INSTRUMENTS,
     LIKELIHOODS,
     METRICS,
@@ -109,7 +110,11 @@ class ModelConfig(Declared):
         None, "Visible distribution p(x|z).", choices=tuple(LIKELIHOODS)
     )
     posterior: str | None = setting(None, "Form of q(z|x).", choices=tuple(POSTERIORS))
-    prior: str | None = setting(None, "Form of p(z).", choices=tuple(PRIORS))
+    prior: str | None = setting(
+        None,
+        f"Form of p(z); {', '.join(EX_POST_PRIORS)} are fitted to a run by zoo-fit-prior.",
+        choices=(*PRIORS, *EX_POST_PRIORS),
+    )
     network: str | None = setting(
         None,
         "Family of networks; that for the size of the images by default.",

@@ -243,6 +243,27 @@ def sample(
     return subject.all("sample", seed=seed, count=count)
 
 
+def fit_prior(
+    run: Run | str | Path, prior: str, output_dir: str | Path, seed: int = 0, steps: int = 2000
+) -> Run:
+    """Fits a prior to the codes of a run, and returns a new run that draws from it.
+
+    Args:
+        run: the run, or its folder.
+        prior: one of `zoo.registry.EX_POST_PRIORS`.
+        output_dir: the new folder.
+        seed: of codes and fit.
+        steps: updates of a flow; mixtures have none.
+
+    Raises:
+        UsageError: see `zoo.training.ex_post.fit_prior`.
+    """
+    from zoo.run import Run
+    from zoo.training.ex_post import fit_prior as fit
+
+    return fit(run if isinstance(run, Run) else Run.open(run), prior, output_dir, seed, steps)[0]
+
+
 def _subject(source: Run | str | Path, trust: bool) -> tuple[Subject, Run | None]:
     """What is measured, and the run that it is of, if it is of one."""
     from zoo.evaluation.subject.subject import Subject

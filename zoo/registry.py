@@ -76,6 +76,13 @@ PRIORS = {
     "vamp": "zoo.distributions.priors.VampHead",
 }
 
+# r(z) in the place of p(z), fitted to the codes of a trained model: any that has an encoder.
+EX_POST_PRIORS = {
+    "gmm_full_10": "zoo.distributions.ex_post.FullMixture10",
+    "gmm_50": "zoo.distributions.ex_post.DiagonalMixture50",
+    "maf": "zoo.distributions.ex_post.MaskedAutoregressiveFlowHead",
+}
+
 
 class Family(NamedTuple):
     """Networks: their module, and the images that they are for.

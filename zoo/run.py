@@ -8,6 +8,7 @@ run_dir/config.json       all that is needed to rebuild the model and the data
         encodings.npz     posterior parameters for one checkpoint, reused by the estimators
         evaluation.json   every metric with its definition; evaluation/ has the pictures
         report.html       one self-contained page
+        prior.json        of which run, and how well it fits, where a prior was fitted to codes
         data/             the images, where the program that trained had them at hand
 """
 
@@ -285,6 +286,11 @@ class Run:
         place = usable_path(run_dir, "run_dir") / _DATA
         data = DataConfig(dataset="array", data_dir=str(place.absolute()))
         return dataclasses.replace(config, data=data)
+
+    @property
+    def has_own_data(self) -> bool:
+        """Whether its images lie in its folder."""
+        return self.with_own_data(self.config, self.path).data == self.config.data
 
     def keep_data(self, dataset: Any) -> None:
         """Writes the images of an `ImageDataset` into the folder, unless they are there."""

@@ -19,7 +19,9 @@ from zoo.models import model_class
 from zoo.registry import DATASETS
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("train", "evaluate", "encode", "sample", "export", "serve", "report", "paper")
+NAMES = (
+    *("train", "evaluate", "encode", "sample", "fit_prior", "export", "serve", "report", "paper"),
+)
 TINY = [
     *("--strategy=one_device", "--steps=4", "--batch_size=8", "--width=0.06"),
     *("--latent_size=3", "--log_every=2", "--checkpoint_every=2"),
@@ -36,7 +38,7 @@ def test_programs_start_without_tensorflow():
 def test_help(name, capsys):
     assert call(name, "--help") == 0
     seen = capsys.readouterr()
-    assert f"zoo-{name}" in seen.out and "Flags:" in seen.out and seen.err == ""
+    assert f"zoo-{name.replace('_', '-')}" in seen.out and "Flags:" in seen.out and seen.err == ""
 
 
 def test_help_of_the_process():

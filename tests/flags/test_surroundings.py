@@ -47,6 +47,7 @@ def arguments(name, where, port):
         "evaluate": (run, "--metrics=elbo", "--num_samples=4", f"--output={where}new.json"),
         "encode": (run, "--split=test", f"--output={where}new.npz"),
         "sample": (run, "--num_samples=4", f"--output={where}new.png"),
+        "fit_prior": (run, "--prior=gmm_full_10", f"--output_dir={where}new"),
         "export": (run, f"--output={where}new", "--name=tiny"),
         "serve": (f"--model={where}served/tiny", f"--rest_port={port}", "--grpc_port=0"),
         "report": (run,),
@@ -69,6 +70,9 @@ def check_result(name, place):
     elif name == "sample":
         with Image.open(place / "new.png") as image:
             assert np.asarray(image).ndim == 3
+    elif name == "fit_prior":
+        new = zoo.load_run(place / "new")
+        assert new.config.model.prior == "gmm_full_10" and int(new.model.step.numpy()) == 2
     elif name == "export":
         assert (place / "new" / "tiny" / "1" / "saved_model.pb").exists()
     elif name == "report":

@@ -23,6 +23,11 @@ def log_normal(z: tf.Tensor, mean: tf.Tensor, stddev: tf.Tensor) -> tf.Tensor:
     return -0.5 * tf.reduce_sum(terms, axis=-1)
 
 
+def log_standard_normal(z: tf.Tensor) -> tf.Tensor:
+    """`log N(z; 0, I)` `[N]`, nats, of codes `[N, D]`."""
+    return -0.5 * tf.reduce_sum(tf.square(z) + math.log(2 * math.pi), axis=-1)
+
+
 def log_ratio_to_prior(z: tf.Tensor, u: tf.Tensor, mean: tf.Tensor, stddev: tf.Tensor) -> tf.Tensor:
     """`log N(u; mean, diag stddev^2) - log N(z; 0, I)` `[N]`, nats; all `[N, D]`."""
     # With 2 pi cancelled.

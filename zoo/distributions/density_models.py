@@ -17,7 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from tensorflow_probability import distributions as tfd
 
-from zoo.distributions.code_distributions import log_normal
+from zoo.distributions.code_distributions import log_standard_normal
 from zoo.distributions.made import MADE
 from zoo.errors import UsageError
 
@@ -93,10 +93,31 @@ class MaskedAutoregressiveFlow(keras.layers.Layer):
             log_det -= tf.reduce_sum(log_scale, axis=-1)
         return z, log_det
 
+    def from_base(self, u: tf.Tensor) -> tf.Tensor:
+        """The codes `[N, D]` that `to_base` carries to u: draws of r where u are standard normals.
+
+        Each of D passes through a block finds one more dimension.
+        """
+        for net in reversed(self.nets):
+            u = _inverted(net, tf.reverse(u, axis=[-1]))
+        return u
+
     def log_prob(self, z: tf.Tensor) -> tf.Tensor:
         """log r(z) `[N]`, nats."""
         u, log_det = self.to_base(z)
-        return log_normal(u, 0.0, 1.0) + log_det
+        return log_standard_normal(u) + log_det
+
+
+def _inverted(net: MADE, u: tf.Tensor) -> tf.Tensor:
+    """z `[N, D]` with `u_i = (z_i - shift(z_<i)) exp(-log_scale(z_<i))`."""
+
+    def step(i: tf.Tensor, z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        shift, log_scale = net(z)
+        return i + 1, shift + u * tf.exp(log_scale)
+
+    size = u.shape[-1]
+    start = tf.constant(0), tf.zeros_like(u)
+    return tf.while_loop(lambda i, z: i < size, step, start, maximum_iterations=size)[1]
 
 
 class AutoregressiveLSTM(keras.layers.Layer):

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from zoo.distributions.code_distributions import Posterior, log_normal
+from zoo.distributions.code_distributions import Posterior, log_normal, log_standard_normal
 from zoo.noise import Noise
 from zoo.options import Option
 
@@ -48,7 +48,7 @@ class StandardNormal(Prior):
 
     def log_prob(self, z: tf.Tensor) -> tf.Tensor:
         """log p(z) `[N]`, nats."""
-        return log_normal(z, 0.0, 1.0)
+        return log_standard_normal(z)
 
     def draw(self, noise: Noise) -> tf.Tensor:
         """Codes `[N, D]`."""
@@ -73,6 +73,11 @@ class Mixture(Prior):
         equal = np.full(count, -np.log(count), np.float32)
         self.mean, self.stddev = mean, stddev
         self.log_weights = equal if log_weights is None else log_weights
+
+    @property
+    def parameters(self) -> tuple[Any, ...]:
+        """The arguments of the constructor."""
+        return self.mean, self.stddev, self.log_weights
 
     def log_prob(self, z: tf.Tensor) -> tf.Tensor:
         """log p(z) `[N]`, nats."""
@@ -100,7 +105,7 @@ class Mixture(Prior):
 
     def fixed(self) -> Mixture:
         """With its parameters as NumPy arrays."""
-        return type(self)(*map(np.asarray, (self.mean, self.stddev, self.log_weights)))
+        return type(self)(*map(np.asarray, self.parameters))
 
 
 class PriorHead(keras.layers.Layer):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.config import ModelConfig, RunConfig, TrainingConfig
 from zoo.data.images import ImageDataset
 from zoo.errors import UsageError, expected_of
-from zoo.registry import INSTRUMENTS, MODELS, look_up
+from zoo.registry import EX_POST_PRIORS, INSTRUMENTS, MODELS, look_up
 
 if TYPE_CHECKING:
     from zoo.models.base import PlayerModel
@@ -32,11 +32,17 @@ def resolve(
         networks: Keras models by part, in the place of a family's; see `GenerativeModel`.
 
     Raises:
-        UsageError: the model is unknown, a setting does not apply to it, or its batch is too small.
+        UsageError: the model is unknown, a setting does not apply to it, its batch is too small, or
+            its prior is one that is fitted to a trained run.
     """
     from zoo.models.schedules import resolve_schedule
     from zoo.networks.own import OwnNetworks
 
+    if config.model.prior in EX_POST_PRIORS:
+        raise UsageError(
+            f"prior={config.model.prior} is fitted to a run that is trained, and no run with it is "
+            "trained further: zoo-fit-prior makes one"
+        )
     cls, training = model_class(config.model.model), config.training
     if training.batch_size < cls.least_batch_size:
         raise UsageError(

@@ -383,13 +383,18 @@ class PlayerModel(KerasModel):
         return variable.path
 
     @property
+    def parts(self) -> dict[str, keras.Layer]:
+        """What has weights, by name: the networks of the players."""
+        return {player: getattr(self, player) for player in self.players}
+
+    @property
     def network_state(self) -> dict[str, keras.Variable]:
         """The weights of the networks, by the same names."""
         state: dict[str, keras.Variable] = {}
-        for player in self.players:
-            variables = getattr(self, player).variables
+        for part, network in self.parts.items():
+            variables = network.variables
             names = stable_names([self.path(variable) for variable in variables])
-            state |= {f"{player}/{n}": v for n, v in zip(names, variables, strict=True)}
+            state |= {f"{part}/{n}": v for n, v in zip(names, variables, strict=True)}
         return state
 
     @property

@@ -10,7 +10,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from zoo import networks
 from zoo.config import ModelConfig
 from zoo.distributions.likelihoods import Generated, Likelihood
 from zoo.distributions.posteriors import PosteriorHead
@@ -18,14 +17,21 @@ from zoo.distributions.priors import Prior, PriorHead
 from zoo.errors import UsageError
 from zoo.models.base import PlayerModel
 from zoo.models.door import take_codes
-from zoo.models.matching import Matching
+from zoo.models.matching import Matching, with_ex_post_prior
 from zoo.networks.critics import CodeCritic, ImageCritic, JointCritic
 from zoo.networks.encoder import Encoder
-from zoo.networks.own import OwnNetworks
+from zoo.networks.own import OwnNetworks, network_defaults
 from zoo.networks.own import from_config as networks_from_config
 from zoo.noise import Noise, as_noise, batch_rows, row_noise, row_seed_tensor, row_seeds
 from zoo.options import Option
-from zoo.registry import LIKELIHOODS, POSTERIORS, PRIORS, STANDARD_NORMAL, follow
+from zoo.registry import (
+    EX_POST_PRIORS,
+    LIKELIHOODS,
+    POSTERIORS,
+    PRIORS,
+    STANDARD_NORMAL,
+    follow,
+)
 from zoo.saved_model.contract import require
 
 
@@ -90,7 +96,7 @@ class GenerativeModel(PlayerModel):
         tables = {"likelihood": LIKELIHOODS, "posterior": POSTERIORS, "prior": PRIORS}
         parts = [follow(tables[kind][name]) for kind, names in accepted.items() for name in names]
         return {
-            **_network_defaults(image_shape, network, own),
+            **network_defaults(image_shape, network, own),
             **{kind: names[0] for kind, names in accepted.items() if names},
             **{option.name: option.default for part in parts for option in part.options},
             **super().defaults(image_shape, network, own),
@@ -112,7 +118,7 @@ class GenerativeModel(PlayerModel):
         """
         for name, accepted in cls._accepted().items():
             value = getattr(config, name)
-            if value is not None and value not in accepted:
+            if value is not None and value not in accepted and value not in EX_POST_PRIORS:
                 expected = "one of " + ", ".join(accepted) if accepted else f"no {name} at all"
                 raise UsageError(
                     f"{config.model} does not take {name}={value}: expected {expected}"
@@ -174,6 +180,11 @@ class GenerativeModel(PlayerModel):
         }
         for player in self.players:
             setattr(self, player, builders[player]())
+
+    @property
+    def parts(self) -> dict[str, keras.Layer]:
+        """What has weights, by name: the networks of the players, and a prior that none trains."""
+        return {**super().parts, **({"prior": self.prior_head} if self.prior_head.ex_post else {})}
 
     def path(self, variable: keras.Variable) -> str:
         """Of a variable of a network, whoever made that."""
@@ -364,6 +375,8 @@ class GenerativeModel(PlayerModel):
     def matching_of(cls, posterior: str | None, prior: str | None = None) -> Matching:
         """What the model matches with this posterior and this prior."""
         by_posterior = cls.matching_by_posterior.get(posterior or "", cls.matching)
+        if prior in EX_POST_PRIORS:
+            return with_ex_post_prior(by_posterior)
         return cls.matching_by_prior.get(prior or "", by_posterior)
 
     def _require(self, signature: str) -> None:
@@ -386,16 +399,4 @@ class GenerativeModel(PlayerModel):
 
 def _prior_head(config: ModelConfig) -> type[PriorHead]:
     assert config.prior is not None  # `resolve` has filled it in
-    return follow(PRIORS[config.prior])
-
-
-def _network_defaults(
-    image_shape: tuple[int, int, int], network: str | None, own: OwnNetworks | None
-) -> dict[str, Any]:
-    """The family and D; no family where all networks are the user's own, whose decoder says D."""
-    size = own.latent_size if own else None
-    if own and own.complete:
-        return {"latent_size": size}
-    name = networks.family_name(image_shape, network)
-    family = networks.family(image_shape, name)
-    return {"network": name, "latent_size": size or family.DEFAULT_LATENT_SIZE}
+    return follow((PRIORS | EX_POST_PRIORS)[config.prior])

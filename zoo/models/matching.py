@@ -22,3 +22,14 @@ class Matching:
     decoder: str
     posterior: str
     bound_status: str
+
+
+def with_ex_post_prior(matching: Matching) -> Matching:
+    """That of a model whose prior was fitted to its codes once it was trained: its bound has no
+    closed form any more, and is none where a classifier stood for its divergence."""
+    bound = matching.bound_status in ("exact", "estimate")
+    return dataclasses.replace(
+        matching,
+        latent=f"{matching.latent}; then marginal, maximum likelihood",
+        bound_status="estimate" if bound else "not_available",
+    )

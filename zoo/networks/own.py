@@ -84,6 +84,18 @@ def from_config(config: Mapping[str, Any]) -> dict[str, Any]:
     return {**config, **made}
 
 
+def network_defaults(
+    image_shape: tuple[int, int, int], network: str | None, own: OwnNetworks | None
+) -> dict[str, Any]:
+    """The family and D; no family where all networks are the user's own, whose decoder says D."""
+    size = own.latent_size if own else None
+    if own and own.complete:
+        return {"latent_size": size}
+    name = networks.family_name(image_shape, network)
+    family = networks.family(image_shape, name)
+    return {"network": name, "latent_size": size or family.DEFAULT_LATENT_SIZE}
+
+
 class _WithOwn:
     """A family of networks in which some are given."""
 

@@ -1,0 +1,204 @@
+"""Fits a prior to the codes of a run: the model stays as it is, and draws from r(z), not p(z).
+
+With r fitted to codes of training images alone,
+
+    log p(x|z) + log r(z) - log q(z|x),    z ~ q(z|x),
+
+is a bound of the new model's log-likelihood of other images. Its mean less that of the old bound is
+the mean of log r(z) - log p(z), which is what Algorithm 4 of Rosca et al. 2018 estimates.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import warnings
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
+from tqdm import tqdm
+
+from zoo.config import RunConfig
+from zoo.data.images import ImageDataset
+from zoo.distributions.ex_post import ExPostHead, MaskedAutoregressiveFlowHead
+from zoo.errors import UsageError, expected_of
+from zoo.evaluation.latent.density_model_kl import maximum_likelihood
+from zoo.evaluation.statistics import standard_error
+from zoo.evaluation.subject.subject import Subject
+from zoo.files import atomic_folder, write_json
+from zoo.models import build_model, model_class
+from zoo.registry import EX_POST_PRIORS
+from zoo.run import Run
+
+DEFAULT_STEPS = 2_000  # of a flow, chosen: minutes on two CPU cores
+FIT_CODES = 20_000  # at least, where codes are drawn; chosen
+RESTARTS = 3  # of a mixture, chosen
+MOST_ITERATIONS, TOLERANCE = 2000, 1e-3  # of EM (Ghosh et al. 2020)
+LEAST_VARIANCE = 1e-6  # that EM adds, in shares of the codes' mean variance; chosen
+_CHECKS = 20  # of the held-out likelihood of a flow, chosen
+_ROWS = 1000  # judged at once, chosen
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit:
+    """How well a prior fits.
+
+    Attributes:
+        log_ratio: mean of log r(z) - log p(z) over held-out codes, nats, p the prior before: by so
+            much the bound of such images is larger.
+        log_ratio_standard_error: of `log_ratio`.
+        fit_codes: of training images, that r was fitted to.
+        held_out_codes: of validation images, which chose among fits.
+    """
+
+    log_ratio: float
+    log_ratio_standard_error: float
+    fit_codes: int
+    held_out_codes: int
+
+
+def fit_prior(
+    run: Run, prior: str, output_dir: str | Path, seed: int = 0, steps: int = DEFAULT_STEPS
+) -> tuple[Run, Fit]:
+    """The newest checkpoint of a run with another prior, as a new run, and how well that fits.
+
+    The new folder appears complete or not at all; its `prior.json` tells of which run it is.
+
+    Args:
+        run: of a model with an encoder.
+        prior: one of `zoo.registry.EX_POST_PRIORS`.
+        output_dir: the new folder.
+        seed: of codes and fit.
+        steps: updates of a flow; mixtures have none.
+
+    Raises:
+        UsageError: the prior is unknown, the run has no encoder, there are too few codes, a fit
+            does not converge, or the folder is not empty or cannot be written.
+    """
+    if prior not in EX_POST_PRIORS:
+        raise UsageError(f"prior={prior!r} is not known: {expected_of(prior, EX_POST_PRIORS)}")
+    target = Run.check_folder(output_dir)
+    if target.is_dir() and any(target.iterdir()):
+        raise UsageError(f"{target} is not empty: expected a new folder")
+    subject, dataset = Subject.of_run(run), run.dataset
+    subject.require("sample_posterior")
+    codes, held_out = _codes(run.model, subject, dataset, seed)
+    config, own_data = _config(run, prior), run.has_own_data
+    model = _with_weights_of(run.model, config)
+    _fit(model.prior_head, codes, held_out, seed, steps)
+    log_ratio = _log_prob(model.prior(), held_out) - subject.log_prior(held_out)
+    if not np.isfinite(log_ratio).all():
+        raise UsageError(f"prior={prior} gives held-out codes no density: expected a fit that does")
+    error = standard_error(log_ratio)
+    fit = Fit(float(log_ratio.mean()), error, len(codes), len(held_out))
+    if target.is_dir():
+        target.rmdir()
+    with atomic_folder(target) as temporary:
+        if own_data:
+            config = Run.with_own_data(config, temporary)
+        about = run.data_fingerprint, run.image_shape
+        made = Run.create_or_resume(temporary, config, *about, class_names=run.class_names)
+        if own_data:
+            made.keep_data(dataset)
+        made.checkpoints.save(model)
+        of = {"run": str(run.path.resolve()), "weights": subject.weights}
+        write_json(temporary / "prior.json", {"prior": prior, **of, **dataclasses.asdict(fit)})
+    return Run.open(target), fit
+
+
+def _config(run: Run, prior: str) -> RunConfig:
+    """That of the run with another prior, which no player trains."""
+    model = run.config.model.replace(prior=prior)
+    players = model_class(model.model).players_of(model)
+    rates = run.config.training.learning_rate
+    training = run.config.training.replace(
+        learning_rate={player: rate for player, rate in rates.items() if player in players}
+    )
+    return dataclasses.replace(run.config, model=model, training=training)
+
+
+def _with_weights_of(trained: Any, config: RunConfig) -> Any:
+    """A model of this configuration with all weights that the trained one has of it."""
+    training = config.training
+    model = build_model(config.model, trained.image_shape, training.seed, training.dtype_policy)
+    before = {f"{part}/": network for part, network in trained.parts.items() if part != "prior"}
+    for name, variable in model.state.items():
+        if name == "step" or name.startswith(tuple(before)):
+            variable.assign(trained.state[name].numpy())
+    return model
+
+
+def _codes(
+    model: Any, subject: Subject, dataset: ImageDataset, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draws of q(z|x), float32 `[N, D]`: of all training images, several of each where there are
+    few; and one of each validation image."""
+    train, validation = (dataset.split(name).images for name in ("train", "validation"))
+    rounds = math.ceil(FIT_CODES / len(train)) if model.posterior_noise_size else 1
+
+    def draw(images: np.ndarray, first_row: int) -> np.ndarray:
+        return subject.all("sample_posterior", images=images, seed=seed, first_row=first_row)["z"]
+
+    parts = [draw(train, i * len(train)) for i in tqdm(range(rounds), "codes", delay=2)]
+    return np.concatenate(parts), draw(validation, rounds * len(train))
+
+
+def _fit(head: ExPostHead, codes: np.ndarray, held_out: np.ndarray, seed: int, steps: int) -> None:
+    """Gives the head the weights that fit codes, of several those that fit the held-out ones."""
+    if isinstance(head, MaskedAutoregressiveFlowHead):
+        _fit_flow(head, codes, held_out, seed, steps)
+        return
+    if len(codes) < head.components:
+        raise UsageError(f"{head.components} components need as many codes: there are {len(codes)}")
+    codes, held_out = codes.astype(np.float64), held_out.astype(np.float64)
+    mixtures = []
+    for restart in tqdm(range(RESTARTS), "mixtures", delay=2):
+        mixture = GaussianMixture(
+            head.components,
+            covariance_type=head.covariance,
+            max_iter=MOST_ITERATIONS,
+            tol=TOLERANCE,
+            reg_covar=LEAST_VARIANCE * max(codes.var(axis=0).mean(), np.finfo(np.float32).tiny),
+            random_state=seed + restart,
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # a density all the same
+            mixtures.append(mixture.fit(codes))
+    head.take(max(mixtures, key=lambda mixture: mixture.score(held_out)))
+
+
+def _fit_flow(
+    head: MaskedAutoregressiveFlowHead,
+    codes: np.ndarray,
+    held_out: np.ndarray,
+    seed: int,
+    steps: int,
+) -> None:
+    keras.utils.set_random_seed(seed)
+    head.standardize(codes)
+    white, flow = head.whiten(codes), head.flow
+    rows = np.random.default_rng(seed)
+    flow.trainable = True
+    fit = maximum_likelihood(flow, lambda count: white[rows.integers(len(white), size=count)])
+    best, highest = flow.get_weights(), -np.inf
+    with tqdm(desc="flow", total=steps, unit=" updates", delay=2) as bar:
+        for stop in np.unique(np.linspace(0, steps, _CHECKS + 1).astype(int)):
+            fit.train(int(stop) - fit.steps, bar)
+            likelihood = float(_log_prob(flow, head.whiten(held_out)).mean())
+            if likelihood > highest:
+                best, highest = flow.get_weights(), likelihood
+    flow.set_weights(best)
+    flow.trainable = False
+
+
+def _log_prob(density: Any, z: np.ndarray) -> np.ndarray:
+    """log r of codes `[N, D]`: float64 `[N]`, nats."""
+    compiled = tf.function(density.log_prob, reduce_retracing=True)
+    blocks = (z[start : start + _ROWS] for start in range(0, len(z), _ROWS))
+    parts = [compiled(tf.constant(block, tf.float32)).numpy() for block in blocks]
+    return np.concatenate(parts).astype(np.float64)

@@ -6,6 +6,7 @@ before they did, is still read: its checkpoints by `zoo.format_1`, its settings 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from zoo.networks import family_name
 from zoo.registry import MODELS
 
 FORMAT_VERSION = 2
+OWN_DATA = "data"  # the folder of a run that has its images itself
 
 
 def check_format(content: dict[str, Any], file: Path) -> int:
@@ -56,3 +58,20 @@ def _with_schedule(content: dict[str, Any]) -> dict[str, Any]:
     if halving_steps is not None:
         training |= {"schedule": "exponential", "decay_steps": halving_steps, "decay_rate": 0.5}
     return {**content, "model": model, "training": training}
+
+
+def with_own_paths(sections: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Names what lies in the run folder from there, so that the whole may be moved."""
+    data = dict(sections["data"])
+    own = os.path.realpath(folder / OWN_DATA)
+    if data["data_dir"] == own:
+        data["data_dir"] = OWN_DATA
+    return {**sections, "data": data}
+
+
+def with_whole_paths(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The inverse: other paths are whole."""
+    data = dict(content["data"])
+    if data.get("data_dir") == OWN_DATA and data.get("dataset") == "array":
+        data["data_dir"] = os.path.realpath(folder / OWN_DATA)
+    return {**content, "data": data}

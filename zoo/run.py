@@ -36,7 +36,7 @@ from zoo.files import (
     user_path,
     write_json,
 )
-from zoo.formats import FORMAT_VERSION, current_config
+from zoo.formats import FORMAT_VERSION, OWN_DATA, current_config, with_own_paths, with_whole_paths
 from zoo.partial import remove_partial
 from zoo.records import read_evaluation
 from zoo.versions import versions
@@ -48,8 +48,7 @@ if TYPE_CHECKING:
 
 CARD = "model_card.json"  # what tells a pretrained model from a run that may go on
 VALIDATION = "validation_"  # before the name of a metric: its value on that split
-_DATA = "data"
-_FOLDERS = ("", "checkpoints", "images", "evaluation", _DATA)  # where files of a run are written
+_FOLDERS = ("", "checkpoints", "images", "evaluation", OWN_DATA)  # where files of a run are written
 
 
 class Run:
@@ -127,7 +126,7 @@ class Run:
             raise UsageError(f"{path} is not a run folder: it has no config.json")
         content = read_json(file)
         try:
-            content = _with_whole_paths(current_config(content, file), path)
+            content = with_whole_paths(current_config(content, file), path)
             config = RunConfig.from_json(content)
             fingerprint, shape = content["data_fingerprint"], content["image_shape"]
             classes = content.get("class_names")
@@ -221,7 +220,7 @@ class Run:
             self.path / "config.json",
             {
                 "format_version": FORMAT_VERSION,
-                **_with_own_paths(self.config.to_json(), self.path),
+                **with_own_paths(self.config.to_json(), self.path),
                 "image_shape": list(self.image_shape),
                 "data_fingerprint": self.data_fingerprint,
                 **({} if self.class_names is None else {"class_names": list(self.class_names)}),
@@ -283,7 +282,7 @@ class Run:
     @staticmethod
     def with_own_data(config: RunConfig, run_dir: str | Path) -> RunConfig:
         """`config` of a run whose images `keep_data` will write into its folder."""
-        place = usable_path(run_dir, "run_dir") / _DATA
+        place = usable_path(run_dir, "run_dir") / OWN_DATA
         data = DataConfig(dataset="array", data_dir=str(place.absolute()))
         return dataclasses.replace(config, data=data)
 
@@ -296,7 +295,7 @@ class Run:
         """Writes the images of an `ImageDataset` into the folder, unless they are there."""
         from zoo.data import given
 
-        given.write(dataset, self.path / _DATA)
+        given.write(dataset, self.path / OWN_DATA)
 
     # ---- Metrics -------------------------------------------------------------------------------
 
@@ -365,23 +364,6 @@ def config_for(run_dir: str | Path, given: Mapping[str, Any]) -> RunConfig:
     if given.get("strategy", before["strategy"]) != before["strategy"]:
         before = {k: v for k, v in before.items() if k not in RunConfig.OF_STRATEGY}
     return RunConfig.create(**{**before, **given})
-
-
-def _with_own_paths(sections: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Names what lies in the run folder from there, so that the whole may be moved."""
-    data = dict(sections["data"])
-    own = os.path.realpath(folder / _DATA)
-    if data["data_dir"] == own:
-        data["data_dir"] = _DATA
-    return {**sections, "data": data}
-
-
-def _with_whole_paths(content: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The inverse: other paths are whole."""
-    data = dict(content["data"])
-    if data.get("data_dir") == _DATA and data.get("dataset") == "array":
-        data["data_dir"] = os.path.realpath(folder / _DATA)
-    return {**content, "data": data}
 
 
 def _is_metrics(line: Any) -> bool:

@@ -28,11 +28,12 @@ from zoo.models.optimizers import (
 )
 from zoo.models.schedules import CONSTANT, scheduled
 from zoo.models.settings import keras_settings
+from zoo.models.stateful import StatefulModel
 from zoo.saved_model.signatures import signature_functions
 from zoo.saved_model.writer import write_saved_model
 
 
-class KerasModel(keras.Model):
+class KerasModel(StatefulModel):
     """A `keras.Model` of images `[N, H, W, C]`, uint8 or floats in [0, 1].
 
     Images are checked at every door: what is none raises `UsageError` in one line, before the first
@@ -40,10 +41,8 @@ class KerasModel(keras.Model):
     left out by a model that learns from images alone; weights of examples are refused.
     """
 
-    players: tuple[str, ...] = ()
     repeated_players: tuple[str, ...] = ()
     schedule: Mapping[str, Any] = CONSTANT  # of learning rates; see `zoo.models.schedules`
-    averages: Averages | None = None  # of the weights, once compiled with `ema_decay`
     clip_norm: float | None = None
     needs_labels = False
     image_shape: tuple[int, int, int]

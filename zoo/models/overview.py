@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zoo.models import model_class
-from zoo.models.inference import Matching
+from zoo.models.matching import Matching
 from zoo.registry import MODELS
 
 COMMAND = "python -m zoo.models.overview README.md"

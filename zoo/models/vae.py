@@ -10,7 +10,8 @@ import tensorflow as tf
 from zoo.config import ModelConfig
 from zoo.errors import UsageError
 from zoo.models.base import Losses
-from zoo.models.inference import GenerativeModel, Matching
+from zoo.models.inference import GenerativeModel
+from zoo.models.matching import Matching
 from zoo.networks.own import OwnNetworks
 from zoo.noise import Noise
 from zoo.options import Option

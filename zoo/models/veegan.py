@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from zoo.losses import as_fake, as_real, squared_distance
 from zoo.models.base import Losses
-from zoo.models.inference import GenerativeModel, Matching
+from zoo.models.inference import GenerativeModel
+from zoo.models.matching import Matching
 from zoo.noise import Noise
 from zoo.options import Option
 

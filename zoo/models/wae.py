@@ -8,7 +8,8 @@ import tensorflow as tf
 from zoo.losses import as_fake, as_real
 from zoo.mmd import gaussian, inverse_multiquadratic, median_variance, squared_mmd
 from zoo.models.base import Losses
-from zoo.models.inference import GenerativeModel, Matching
+from zoo.models.inference import GenerativeModel
+from zoo.models.matching import Matching
 from zoo.networks.critics import CODE_CRITIC_UNITS
 from zoo.noise import Noise
 from zoo.options import Option

@@ -265,6 +265,7 @@ class EvaluationConfig(Declared):
         "For metrics of classes and features: a run folder of --model=classifier, the name of a "
         "pretrained one, or a file of ImageNet Inception v3 weights (.h5); by default the "
         "pretrained classifier of the data set, where there is one.",
+        path=True,
     )
     train_steps: int | None = setting(
         None,
@@ -276,6 +277,14 @@ class EvaluationConfig(Declared):
         """How many samples or examples: as set, else `default`, at most `available`."""
         wanted = default if self.num_samples is None else self.num_samples
         return wanted if available is None else min(wanted, available)
+
+    def __post_init__(self) -> None:
+        from zoo import pretrained
+
+        given = self.feature_extractor
+        super().__post_init__()
+        if given is not None and given in pretrained.names():  # a name is no path
+            object.__setattr__(self, "feature_extractor", given)
 
 
 ALL_PLAYERS = "all"

@@ -24,24 +24,34 @@ from zoo.sweep import Sweep
 ROOT = Path(__file__).parents[2]
 
 PATHS = {
-    "train": {"run_dir", "data_dir"},
-    "evaluate": {"run_dir", "saved_model", "samples", "output", "data_dir", "feature_extractor"},
-    "encode": {"run_dir", "saved_model", "output", "data_dir"},
-    "sample": {"run_dir", "saved_model", "output", "data_dir", "reconstruct"},
-    "export": {"run_dir", "output"},
-    "serve": {"model"},
+    "train": {"run_dir", "from", "data_dir"},
+    "evaluate": {
+        "run_dir",
+        "pretrained",
+        "saved_model",
+        "samples",
+        "output",
+        "data_dir",
+        "feature_extractor",
+    },
+    "encode": {"run_dir", "pretrained", "saved_model", "output", "data_dir"},
+    "sample": {"run_dir", "pretrained", "saved_model", "output", "data_dir", "reconstruct"},
+    "export": {"run_dir", "pretrained", "output"},
+    "serve": {"model", "pretrained"},
+    "fit_prior": {"run_dir", "output_dir"},
     "report": {"run_dir", "runs", "evaluation"},
     "paper": {"output", "runs_dir"},
 }
 ALIASES = {"classifier"}  # of feature_extractor
 # The flags that take a text and no path: a new one is either here, or defined as a path.
 TEXTS = {
-    "train": {"model", "learning_rate", "preset", "sweep"},
+    "train": {"model", "learning_rate", "keep_best", "preset", "sweep"},
     "evaluate": {"metrics"},
     "encode": set(),
     "sample": set(),
     "export": {"name", "signatures", "format"},
     "serve": {"address"},
+    "fit_prior": set(),
     "report": set(),
     "paper": {"experiment"},
 }
@@ -67,7 +77,7 @@ def test_every_setting_that_is_a_path_is_known_as_one():
     fields = [field for section in sections for field in dataclasses.fields(section)]
     assert [field.name for field in fields if field.metadata["path"]] == ["data_dir"]
     texts = {f.name for f in fields if "str" in f.type and not f.metadata["choices"]}
-    assert texts == {"data_dir", "model"}
+    assert texts == {"data_dir", "model", "keep_best"}
 
 
 @pytest.mark.parametrize(("name", "flag"), [(n, f) for n in NAMES for f in sorted(PATHS[n])])

@@ -75,7 +75,9 @@ class AssembledModel(PlayerModel):
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
-        cls.likelihoods = tuple(LIKELIHOODS) if cls.matching.decoder == "explicit" else ()
+        if hasattr(cls, "matching"):  # the bases below the models have none
+            explicit = cls.matching.decoder == "explicit"
+            cls.likelihoods = tuple(LIKELIHOODS) if explicit else ()
 
     @classmethod
     def defaults(

@@ -33,7 +33,7 @@ $(PEERS): $(INSTALLED)
 
 demo: $(INSTALLED)
 	$(BIN)/zoo-train --preset=color_mnist_mini/vae --run_dir=$(DEMO)/vae
-	$(BIN)/zoo-evaluate --run_dir=$(DEMO)/vae --metrics=elbo,marginal_kl
+	$(BIN)/zoo-evaluate --run_dir=$(DEMO)/vae --metrics=elbo,marginal_kl,population_kl
 	$(BIN)/zoo-sample --run_dir=$(DEMO)/vae --num_samples=64 --output=$(DEMO)/samples.png
 	$(BIN)/zoo-export --run_dir=$(DEMO)/vae --output=$(DEMO)/served --name=vae
 	$(BIN)/zoo-report --run_dir=$(DEMO)/vae

@@ -97,6 +97,37 @@ def test_overview_of_runs(tmp_path):
     assert [c[3] for c in cells] == ["0.001 ± 0.25", "0.0001 ± 0.25"]
 
 
+MARGINAL = {
+    "metric": "marginal_kl",
+    "value": 15.5,
+    "standard_error": 0.01,
+    "weights": "a",
+    "dataset": "d",
+    "data_fingerprint": "f",
+    "definition": "that of N examples",
+}
+LOWER = {**MARGINAL, "metric": "population_kl_lower", "value": 3.25, "standard_error": 0.125}
+UPPER = {**MARGINAL, "metric": "population_kl_upper", "value": 15.75, "standard_error": None}
+
+
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        ([LOWER, UPPER], "population: 3.25 ± 0.125 to 15.75"),
+        ([LOWER], "population: 3.25 ± 0.125 to no bound"),
+        ([], "population: not measured (population_kl)"),
+        ([{**LOWER, "weights": "b"}], "population: not measured (population_kl)"),
+    ],
+)
+def test_the_populations_interval_stands_beside_a_marginal_kl(run, others, said):
+    records = [{**RECORD, **record} for record in (MARGINAL, *others)]
+    write_json(run.path / "evaluation.json", {"records": records})
+    page = write_report(run).read_text()
+    assert f"that of N examples<br>{said}<" in page and page.count("population:") == 1
+    overview = write_overview(run.path.parent).read_text()
+    assert f"15.5 ± 0.01; {said}</td>" in overview and overview.count("population:") == 1
+
+
 def test_overview_needs_a_run(tmp_path):
     with pytest.raises(UsageError, match="has no run folder below it"):
         write_overview(tmp_path)

@@ -53,6 +53,28 @@ def shown(entry: Entry, digits: int = 6) -> str:
     return f"{entry['value']:.{digits}g}" + ("" if error is None else f" ± {error:.3g}")
 
 
+# The records between which the population's KL lies, and those that have to be read beside it.
+INTERVAL = ("population_kl_lower", "population_kl_upper")
+_BESIDE = ("marginal_kl",)
+
+
+def population_interval(entry: Entry, entries: Sequence[Entry]) -> str:
+    """What stands beside a KL of N encoded examples: the interval of the population's, from records
+    of the same weights and data; nothing beside other records."""
+    if entry["metric"] not in _BESIDE:
+        return ""
+    same = ("weights", "dataset", "data_fingerprint")
+    ends = {
+        other["metric"]: shown(other, 4)
+        for other in entries
+        if other["metric"] in INTERVAL and all(other.get(k) == entry.get(k) for k in same)
+    }
+    if not ends:
+        return "population: not measured (population_kl)"
+    lower, upper = (ends.get(name, "no bound") for name in INTERVAL)
+    return f"population: {lower} to {upper}"
+
+
 # ---- The file ----------------------------------------------------------------------------------
 
 _JSON_TYPES: dict[str, tuple[type, ...]] = {

@@ -39,6 +39,7 @@ METRICS = {
     "elbo": "zoo.evaluation.likelihood.elbo.Elbo",
     "iwae": "zoo.evaluation.likelihood.iwae.Iwae",
     "marginal_kl": "zoo.evaluation.latent.marginal_kl.MarginalKLMetric",
+    "population_kl": "zoo.evaluation.latent.population_kl.PopulationKL",
     "density_ratio_kl": "zoo.evaluation.latent.density_ratio_kl.DensityRatioKLMetric",
     "density_model_kl": "zoo.evaluation.latent.density_model_kl.DensityModelKLMetric",
     "low_posterior": "zoo.evaluation.latent.low_posterior.LowPosterior",

@@ -13,7 +13,7 @@ from absl import logging
 from zoo.errors import UsageError
 from zoo.figures import panels, svg
 from zoo.files import atomic_file, read_bytes, user_path
-from zoo.records import read_evaluation
+from zoo.records import population_interval, read_evaluation, shown
 from zoo.run import VALIDATION, Run
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -109,7 +109,7 @@ def write_overview(folder: str | Path) -> Path:
     rows, figures = [], []
     for (run, lines, records), chosen in zip(found, settings, strict=True):
         name = str(run.path.relative_to(folder))
-        values = {r["metric"]: _number(r) for r in records}
+        values = {r["metric"]: _number(r, records) for r in records}
         steps = lines[-1]["step"] if lines else 0
         rows.append({"run": name, "steps": steps, **{k: chosen[k] for k in differing}, **values})
         samples = _by_step(run.path, "samples")
@@ -158,9 +158,9 @@ def _columns_table(rows: list[dict[str, Any]]) -> str:
     return f"<table><tr>{head}</tr>{body}</table>"
 
 
-def _number(record: dict[str, Any]) -> str:
-    error = record["standard_error"]
-    return f"{record['value']:.6g}" + ("" if error is None else f" ± {error:.3g}")
+def _number(record: dict[str, Any], records: list[dict[str, Any]]) -> str:
+    beside = population_interval(record, records)
+    return shown(record) + (f"; {beside}" if beside else "")
 
 
 def _records_table(records: list[dict[str, Any]]) -> str:
@@ -176,6 +176,7 @@ def _records_table(records: list[dict[str, Any]]) -> str:
             f'<td class="number">{record["n"]}</td><td>{_text(record["split"] or "")}</td>'
             f'<td class="number">{_text("" if record.get("step") is None else record["step"])}</td>'
             f'<td class="definition">{_text(record["definition"])}'
+            + "".join(f"<br>{_text(t)}" for t in [population_interval(record, records)] if t)
             + "".join(f"<br><b>{_text(w)}</b>" for w in record.get("warnings", ()))
             + "</td></tr>"
         )

@@ -8,11 +8,12 @@ LSTM start as N(0, I), the prior, exactly.
 from __future__ import annotations
 
 import warnings
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import keras
 import numpy as np
 import tensorflow as tf
+import threadpoolctl
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from tensorflow_probability import distributions as tfd
@@ -22,6 +23,7 @@ from zoo.distributions.made import MADE
 from zoo.errors import UsageError
 
 LOG_STDDEV_LIMIT = 10.0  # chosen, that of the Gaussian posterior
+_Mixture = TypeVar("_Mixture", bound="Mixture")
 
 
 class DensityModel(Protocol):
@@ -31,27 +33,42 @@ class DensityModel(Protocol):
         """log r(z) of codes `[N, D]`: `[N]`, nats."""
 
 
-class DiagonalMixture:
-    """`r(z) = sum_k pi_k N(z; mu_k, diag s_k^2)`, by scikit-learn; fitted by EM, not by gradients.
+class Mixture:
+    """`r(z) = sum_k pi_k N(z; mu_k, S_k)`, by scikit-learn; fitted by EM, not by gradients.
 
     Args:
-        mixture: fitted, of diagonal covariances.
+        mixture: fitted, of covariances of this type.
     """
+
+    covariance_type: str
 
     def __init__(self, mixture: GaussianMixture):
         self.mixture = mixture
 
     @classmethod
-    def fit(cls, z: np.ndarray, components: int, seed: int) -> DiagonalMixture:
-        """EM on codes `[N, D]` from k-means, at most 100 iterations (scikit-learn's own settings).
+    def fit(
+        cls: type[_Mixture],
+        z: np.ndarray,
+        components: int,
+        seed: int,
+        least_variance: float = 1e-6,
+    ) -> _Mixture:
+        """EM on codes `[N, D]` from k-means, at most 100 iterations (scikit-learn's own settings);
+        `least_variance` is added along each dimension of each component.
 
         Raises:
             UsageError: there are fewer codes than components.
         """
         if len(z) < components:
             raise UsageError(f"{components} components need as many codes: there are {len(z)}")
-        mixture = GaussianMixture(components, covariance_type="diag", random_state=seed)
-        with warnings.catch_warnings():
+        mixture = GaussianMixture(
+            components,
+            covariance_type=cls.covariance_type,
+            reg_covar=least_variance,
+            random_state=seed,
+        )
+        # The products of EM are small: threads of BLAS would wait for each other most of the time.
+        with threadpoolctl.threadpool_limits(1), warnings.catch_warnings():
             # Any parameters give a density, and with it a bound; those after 100 iterations do too.
             warnings.simplefilter("ignore", ConvergenceWarning)
             return cls(mixture.fit(z.astype(np.float64)))
@@ -59,6 +76,18 @@ class DiagonalMixture:
     def log_prob(self, z: np.ndarray) -> np.ndarray:
         """log r(z) `[N]`, float64, nats."""
         return self.mixture.score_samples(np.asarray(z, np.float64))
+
+
+class DiagonalMixture(Mixture):
+    """S_k = diag s_k^2."""
+
+    covariance_type = "diag"
+
+
+class FullMixture(Mixture):
+    """S_k of full rank."""
+
+    covariance_type = "full"
 
 
 class MaskedAutoregressiveFlow(keras.layers.Layer):

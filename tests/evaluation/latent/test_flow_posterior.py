@@ -11,6 +11,7 @@ from zoo.errors import UsageError
 from zoo.evaluation.gaussians import gaussian_kl, log_normal
 from zoo.evaluation.latent.aggregate_posterior import draw_aggregate, draw_through_flow
 from zoo.evaluation.latent.marginal_kl import MarginalKLMetric, monte_carlo_kl
+from zoo.evaluation.latent.population_kl import PopulationKL
 from zoo.evaluation.subject.encodings import encode_dataset, images_at
 from zoo.evaluation.subject.subject import Subject
 from zoo.export.saved_model import export_saved_model
@@ -86,6 +87,24 @@ def test_average_kl_and_value_are_unbiased(run, subject, dataset):
         error = np.hypot(found.std() / 20**0.5, terms.std() / terms.size**0.5)
         assert found.mean() == pytest.approx(terms.mean(), abs=4 * error)
         assert error < 0.05
+
+
+def test_the_populations_interval(subject, dataset, monkeypatch):
+    monkeypatch.setattr(
+        "zoo.evaluation.latent.population_kl.CODES", {"train": 20, "validation": 8, "test": 3}
+    )
+    PopulationKL().check(subject, dataset, SETTINGS)
+    found = PopulationKL().measure(subject, dataset, SETTINGS)
+    records = {r.metric: r for r in found if isinstance(r, Record)}
+    lower, upper = (records[f"population_kl_{end}"] for end in ("lower", "upper_unseen"))
+    assert (lower.n, upper.n, upper.split) == (3, 7, "validation+test")
+    encodings = encode_dataset(subject, dataset, ("validation", "test"))
+    expected = monte_carlo_kl(
+        subject, dataset, encodings, SETTINGS.num_samples, SETTINGS.seed, ("validation", "test")
+    )
+    assert upper.value == expected.value
+    assert upper.standard_error == expected.population_standard_error
+    assert lower.details["posterior"] == "flow" and 0 <= lower.value < upper.value
 
 
 @pytest.mark.slow

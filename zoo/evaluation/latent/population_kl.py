@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -26,6 +26,7 @@ from matplotlib.figure import Figure
 from zoo.config import EvaluationConfig
 from zoo.data.images import ImageDataset
 from zoo.distributions.gaussian_density import Gaussian
+from zoo.evaluation.gaussians import log_normal
 from zoo.evaluation.latent.code_samplers import Aggregate
 from zoo.evaluation.latent.marginal_kl import (
     DEFAULT_SAMPLES,
@@ -69,6 +70,7 @@ def lower_end(
     test: np.ndarray,
     seed: int = 0,
     moments: Gaussian | None = None,
+    log_prior: Callable[[np.ndarray], np.ndarray] = log_normal,
     progress: bool = False,
 ) -> LowerEnd:
     """From draws of q(z|x) of three sets of images.
@@ -79,9 +81,10 @@ def lower_end(
         test: codes `[T, D]`, one of each image, T at least 2.
         seed: of mixtures.
         moments: the Gaussian of q(z) where it is known better than from `fit`.
+        log_prior: log p of codes `[M, D]`: `[M]`, nats; that of N(0, I) by default.
         progress: show a bar on stderr.
     """
-    stack = Stack(fit_candidates(fit, seed, moments, progress), weigh)
+    stack = Stack(fit_candidates(fit, seed, moments, progress), weigh, log_prior)
     log_ratios = stack.log_ratios(test)
     terms = stack.log_ratio(log_ratios)
     value, error = float(terms.mean()), standard_error(terms)
@@ -103,8 +106,10 @@ class PopulationKL(Metric):
     uses = ("num_samples", "seed")
 
     def check(self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig) -> None:
-        """As every metric's; it takes training, validation and test images."""
+        """As every metric's; it takes training, validation and test images, and a prior that has a
+        density."""
         super().check(subject, dataset, settings)
+        subject.check_prior()
         for split in CODES:
             dataset.split(split)
         check_samples(self.name, settings.count(DEFAULT_SAMPLES))
@@ -119,7 +124,8 @@ class PopulationKL(Metric):
         fit, weigh, test = (
             _codes(subject, dataset, split, count, settings) for split, count in CODES.items()
         )
-        lower = lower_end(fit, weigh, test, settings.seed, _moments(aggregate), progress=True)
+        moments = _moments(aggregate)
+        lower = lower_end(fit, weigh, test, settings.seed, moments, subject.log_prior, True)
         seen = aggregate.monte_carlo_kl(settings.num_samples, settings.seed)
         yield Record(
             "population_kl_lower",

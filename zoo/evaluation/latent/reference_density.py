@@ -8,7 +8,7 @@ one wherever each is right somewhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 from tqdm import tqdm
@@ -20,7 +20,7 @@ from zoo.distributions.density_models import (
     Mixture,
 )
 from zoo.distributions.gaussian_density import Gaussian, Whitened
-from zoo.evaluation.gaussians import log_prior
+from zoo.evaluation.gaussians import log_normal
 
 PRIOR = "prior"
 
@@ -44,10 +44,16 @@ class Stack:
     Args:
         models: the other candidates, by name.
         z: codes `[V, D]` that no fit saw; they choose the weights.
+        log_prior: log p of codes `[M, D]`: `[M]`, nats; that of N(0, I) by default.
     """
 
-    def __init__(self, models: Mapping[str, DensityModel], z: np.ndarray):
-        self._models = dict(models)
+    def __init__(
+        self,
+        models: Mapping[str, DensityModel],
+        z: np.ndarray,
+        log_prior: Callable[[np.ndarray], np.ndarray] = log_normal,
+    ):
+        self._models, self._log_prior = dict(models), log_prior
         log_ratios = self.log_ratios(z)
         weights = mixture_weights(np.stack(list(log_ratios.values())))
         weights *= 1 - _PRIOR_SHARE
@@ -56,7 +62,7 @@ class Stack:
 
     def log_ratios(self, z: np.ndarray) -> dict[str, np.ndarray]:
         """log r_j(z) - log p(z) `[M]` of each candidate at codes `[M, D]`, nats."""
-        log_p = log_prior(z)
+        log_p = self._log_prior(z)
         ratios = {name: model.log_prob(z) - log_p for name, model in self._models.items()}
         return {PRIOR: np.zeros(len(z)), **ratios}
 

@@ -30,6 +30,7 @@ MODELS = {
     "factor_vae": "zoo.models.factor_vae.FactorVAE",
     "sngan": "zoo.models.sngan.SNGAN",
     "age": "zoo.models.age.AGE",
+    "vae_gan": "zoo.models.vae_gan.VAEGAN",
 }
 
 # Trained as the models are, but none of them: what measures their samples.

@@ -64,6 +64,7 @@ MODELS = {
     "sngan": lambda: {"decoder": decoder(), "image_critic": trunk()},
     "dcgan of logits": lambda: {"decoder": decoder(), "image_critic": critic(1)},
     "vgh": lambda: {"encoder": trunk(), "decoder": decoder(), "image_critic": critic()},
+    "vae_gan": lambda: {"encoder": trunk(), "decoder": decoder(), "image_critic": critic()},
     "veegan": lambda: {"encoder": trunk(), "decoder": decoder(), "image_critic": critic()},
 }
 

@@ -43,6 +43,7 @@ def test_every_kernel_of_the_critic_is_normalised_and_none_of_the_decoder():
     assert [id(kernel) for kernel in model.image_critic.kernels] == expected
     assert not any(isinstance(x, keras.layers.BatchNormalization) for x in trunk.layers)
     assert isinstance(model.decoder, keras.Sequential)
+    assert [x.name for x in model.layers].count("image_critic") == 1
 
 
 def test_one_power_iteration_for_each_update_of_the_critic(monkeypatch):

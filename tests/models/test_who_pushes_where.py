@@ -65,6 +65,13 @@ CASES = [
     ({"model": "wgan_gp", "gradient_penalty": 0.0}, "image_critic", SAMPLES),
     ({"model": "sngan"}, "image_critic", SAMPLES),
     ({"model": "sngan", "gan_loss": "non_saturating"}, "image_critic", SAMPLES),
+    ({"model": "vae_gan"}, "image_critic", SAMPLES | {"other": {}}),
+    ({"model": "vae_gan", "minimax": True}, "image_critic", SAMPLES | {"other": {}}),
+    (
+        {"model": "vae_gan", "judge_reconstructions": True},
+        "image_critic",
+        RECONSTRUCTIONS | SAMPLES,
+    ),
     ({"model": "adversarial_vb"}, "joint_critic", JOINT_OF_VB),
     ({"model": "veegan"}, "joint_critic", JOINT_OF_VEEGAN),
     ({"model": "veegan", "posterior": "deterministic"}, "joint_critic", JOINT_OF_VEEGAN),
@@ -108,8 +115,9 @@ def test_directions(variant, critic, expected):
     network, calls = getattr(model, critic), []
 
     def recorded(*inputs, **kwargs):
-        calls.append((inputs, network(*inputs, **kwargs)))
-        return calls[-1][1]
+        output = network(*inputs, **kwargs)
+        calls.append((inputs, tf.nest.flatten(output)[0]))  # the logit, which features may follow
+        return output
 
     object.__setattr__(model, critic, recorded)
     with tf.GradientTape(persistent=True) as tape:

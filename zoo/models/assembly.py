@@ -172,7 +172,11 @@ class AssembledModel(PlayerModel):
             self.prior_head.player: lambda: self.prior_head,
         }
         for player in self.players:
-            setattr(self, player, builders[player]())
+            setattr(self, player, self._wrapped(player, builders[player]()))
+
+    def _wrapped(self, player: str, network: Any) -> Any:
+        """The network of a player, or what a model has around it."""
+        return network
 
     @property
     def parts(self) -> dict[str, keras.Layer]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
 
 from zoo.models.base import Batch, PlayerModel
@@ -16,10 +18,8 @@ class SpectralModel(PlayerModel):
         """The players whose networks are normalised."""
         raise NotImplementedError
 
-    def _build_networks(self) -> None:
-        super()._build_networks()
-        for player in self.normalised_players:
-            setattr(self, player, SpectralNorm(getattr(self, player)))
+    def _wrapped(self, player: str, network: Any) -> Any:
+        return SpectralNorm(network) if player in self.normalised_players else network
 
     def _update(self, images: Batch, players: tuple[str, ...], index: int) -> dict[str, tf.Tensor]:
         """After a power iteration on each network that is to be moved."""

@@ -96,7 +96,7 @@ def train(
     Raises:
         UsageError: see `zoo.training.loop.train` and `zoo.data.given.dataset_of`.
     """
-    from zoo.config import DataConfig, ModelConfig, RunConfig
+    from zoo.config import DataConfig, ModelConfig
     from zoo.data import given
     from zoo.errors import UsageError
     from zoo.run import config_for
@@ -120,7 +120,7 @@ def train(
         config, dataset = config_for(run_dir, settings), None
     else:
         _refuse_settings(settings, DataConfig, "images that are given")
-        config, dataset = RunConfig.create(**settings), given.dataset_of(images, labels)
+        config, dataset = config_for(run_dir, settings), given.dataset_of(images, labels)
     if networks:
         begin = _with_networks(config, dataset, networks)
     return train_run(config, run_dir, callbacks, dataset, begin).run

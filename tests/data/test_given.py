@@ -103,6 +103,9 @@ def test_images_that_a_kill_kept_from_the_run_are_written_by_the_next(tmp_path, 
     (run.path / "data" / "test.npy").unlink()
     again = zoo.train(tmp_path / "run", images=images, **TINY)
     assert again.dataset.fingerprint == dataset_of(images).fingerprint
+    further = zoo.train(tmp_path / "run", images=images, steps=TINY["steps"] + 1)
+    assert further.config.model == again.config.model
+    assert int(further.model.step.numpy()) == TINY["steps"] + 1
 
 
 def test_an_image_dataset_keeps_its_splits(tmp_path, images, labels):

@@ -63,7 +63,10 @@ MISTAKES = [
     ("--samples=other.npy", "--samples needs --dataset and --output"),
     ("--samples=other.npy --copies=2", "copies: of which data set? give --dataset"),
     ("--samples=right.npy --dataset=color_mnist_mini --metrics=elbo", "no signature 'elbo'"),
-    ("--samples=right.npy --dataset=color_mnist_mini --metrics=fid", "needs --feature_extractor"),
+    (
+        "--samples=right.npy --dataset=array --data_dir=right.npy --metrics=fid",
+        "needs --feature_extractor",
+    ),
 ]
 
 

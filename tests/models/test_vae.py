@@ -35,7 +35,7 @@ class LinearVAE(VAE):
         return images  # of any real value
 
     def _build_networks(self):
-        self.likelihood_head = Normal()
+        self.likelihood_head, self.prior_head = Normal(), self._make_prior()
         images = keras.Input(SHAPE)
         # A constant feature stands for the bias that the posterior heads do not have.
         features = keras.ops.pad(

@@ -12,7 +12,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from benchmarks.timing import Comparison, interleaved, seconds
-from zoo.evaluation.gaussians import gaussian_kl, log_prior
+from zoo.evaluation.gaussians import gaussian_kl, log_normal
 from zoo.evaluation.latent.aggregate_posterior import Draws, log_aggregate_posterior
 from zoo.evaluation.latent.marginal_kl import DEFAULT_SAMPLES, ENOUGH_SAMPLES, marginal_kl
 from zoo.evaluation.statistics import standard_error
@@ -100,7 +100,7 @@ def _against_plain_mean() -> list[Comparison]:
 
     def plain() -> tuple[float, float]:
         gaussian_kl(mean, stddev)
-        terms = log_aggregate_posterior(z, mean, stddev) - log_prior(z)
+        terms = log_aggregate_posterior(z, mean, stddev) - log_normal(z)
         return float(terms.mean()), standard_error(terms)
 
     result, (value, error) = marginal_kl(draws, mean, stddev), plain()

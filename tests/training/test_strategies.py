@@ -24,7 +24,6 @@ TINY = {
     "checkpoint_every": 1,
 }
 OPTIONS = {"wgan_gp": {"critic_updates": 2}}
-TOGETHER = 4  # models: a pair of processes takes as long to start as to train some
 every_model = pytest.mark.parametrize("model", MODELS)
 
 
@@ -48,18 +47,12 @@ def one_device(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def two_workers(tmp_path_factory):
-    """Where a pair of processes has trained a model, along with its neighbours in the registry."""
-    folders = {}
-
-    def folder(model):
-        if model not in folders:
-            names = [*MODELS]
-            first = names.index(model) // TOGETHER * TOGETHER
-            group, root = names[first : first + TOGETHER], tmp_path_factory.mktemp("two_workers")
-            train_with_workers(root / "states", [(root / name, settings(name)) for name in group])
-            folders.update(dict.fromkeys(group, root))
-        return folders[model]
-
+    """Where one pair of processes has trained all models, and a run begun on one device."""
+    folder = tmp_path_factory.mktemp("two_workers")
+    begun = {**settings("vae"), "steps": 1}
+    train(RunConfig.create(**begun, strategy="one_device"), folder / "begun")
+    runs = [(folder / model, settings(model)) for model in MODELS]
+    train_with_workers(folder / "states", [*runs, (folder / "begun", settings("vae"))])
     return folder
 
 
@@ -98,19 +91,15 @@ def test_two_replicas_equal_one(model, one_device, tmp_path):
 
 @every_model
 def test_two_workers_equal_one(model, one_device, two_workers):
-    root = two_workers(model)
-    assert_same_training(root / model, one_device(model))
-    chief, other = (np.load(root / "states" / str(i) / f"{model}.npz") for i in range(2))
+    assert_same_training(two_workers / model, one_device(model))
+    chief, other = (np.load(two_workers / "states" / str(i) / f"{model}.npz") for i in range(2))
     assert chief.files == other.files and int(chief["step"]) == STEPS
     for name in chief.files:
         np.testing.assert_array_equal(chief[name], other[name])
 
 
-def test_workers_go_on_with_a_run_begun_on_one_device(one_device, tmp_path):
-    begun = RunConfig.create(**{**settings("vae"), "steps": 1}, strategy="one_device")
-    train(begun, tmp_path / "run")
-    train_with_workers(tmp_path / "states", [(tmp_path / "run", settings("vae"))])
-    straight, turns = (checkpoint(f, STEPS) for f in (one_device("vae"), tmp_path / "run"))
+def test_workers_go_on_with_a_run_begun_on_one_device(one_device, two_workers):
+    straight, turns = (checkpoint(f, STEPS) for f in (one_device("vae"), two_workers / "begun"))
     for name, values in straight.items():
         np.testing.assert_allclose(turns[name], values, rtol=1e-3, atol=1e-4, err_msg=name)
 

@@ -5,13 +5,11 @@ import functools
 import pytest
 
 from tests.export.runs import make_run
-from tests.models.variants import VARIANTS, variant_id
+from tests.models import variants
+from tests.models.variants import variant_id
 from zoo.export.saved_model import export_saved_model
 
-# Other options change the training alone, and leave the same graphs.
-GRAPH = {"model", "likelihood", "posterior", "prior", "network", "flow_context"}
-GRAPH |= {"adaptive_contrast"}
-EXPORTED = {variant_id(v): v for v in VARIANTS if GRAPH.issuperset(v)}
+EXPORTED = {variant_id(v): v for v in variants.EXPORTED}
 VAE = "vae"
 
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
 from tests.export.runs import GUARDS, INPUTS, ROWS, STEPS, make_run, trained_run
-from tests.models.variants import VARIANTS, fast_then_slow, variant_id
+from tests.models.variants import EXPORTED, fast_then_slow, variant_id
 from zoo.errors import UsageError
 from zoo.evaluation.subject.subject import Subject
 from zoo.export.saved_model import export_saved_model
@@ -64,7 +64,7 @@ def exports(request, tmp_path_factory):
     }
 
 
-@pytest.fixture(params=fast_then_slow(VARIANTS), ids=variant_id)
+@pytest.fixture(params=fast_then_slow(EXPORTED), ids=variant_id)
 def exported(exports, request):
     """Each variant in turn."""
     return exports[variant_id(request.param)]

@@ -66,6 +66,10 @@ OPTIONS = variants()
 # Generative ones; and all that the same base trains, generative or not.
 TRAINED = [*({"model": name} for name in MODELS | INSTRUMENTS), *OPTIONS]
 VARIANTS = [variant for variant in TRAINED if variant["model"] in MODELS]
+# Those whose exports differ: other options change the training alone, and leave the same graphs.
+GRAPH = {"model", "likelihood", "posterior", "prior", "network", "flow_context"}
+GRAPH |= {"adaptive_contrast"}
+EXPORTED = [variant for variant in VARIANTS if GRAPH.issuperset(variant)]
 
 
 def fast_then_slow(variants):

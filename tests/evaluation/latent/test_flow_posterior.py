@@ -89,10 +89,7 @@ def test_average_kl_and_value_are_unbiased(run, subject, dataset):
         assert error < 0.05
 
 
-def test_the_populations_interval(subject, dataset, monkeypatch):
-    monkeypatch.setattr(
-        "zoo.evaluation.latent.population_kl.CODES", {"train": 20, "validation": 8, "test": 3}
-    )
+def test_the_populations_interval(subject, dataset):
     PopulationKL().check(subject, dataset, SETTINGS)
     found = PopulationKL().measure(subject, dataset, SETTINGS)
     records = {r.metric: r for r in found if isinstance(r, Record)}

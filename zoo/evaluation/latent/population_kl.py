@@ -42,10 +42,10 @@ from zoo.evaluation.subject.subject import Subject
 from zoo.figures import panels
 from zoo.records import Record
 
-# Codes of each split: train fits, validation weighs, test measures. More of them than images are
-# several draws for each image, without which mixtures fit the noise of the draws: of the test one,
-# so that they are independent. Chosen; EM on more takes minutes.
-CODES = {"train": 20_000, "validation": 5_000, "test": 20_000}
+# Codes that fit and weigh the reference, for each sample of Algorithm 2, and at most; chosen. Where
+# they are more than images there are several draws of each, without which mixtures fit the noise of
+# the draws; of a test image there is one, so that they are independent.
+FIT_CODES, WEIGH_CODES = (10, 20_000), (2.5, 5_000)
 UNSEEN = ("validation", "test")  # by the training of the encoder
 ENOUGH_CODES = 100  # of the test, chosen
 ONE_SIDED = 1.64  # standard errors: 95 of 100 normal numbers lie on this side
@@ -110,7 +110,7 @@ class PopulationKL(Metric):
         density."""
         super().check(subject, dataset, settings)
         subject.check_prior()
-        for split in CODES:
+        for split in ("train", "validation", "test"):
             dataset.split(split)
         check_samples(self.name, settings.count(DEFAULT_SAMPLES))
 
@@ -121,9 +121,12 @@ class PopulationKL(Metric):
         end from the images of training and validation, that from images which the encoder never
         saw, and the average KL of both."""
         aggregate = Aggregate.of(subject, dataset)
-        fit, weigh, test = (
-            _codes(subject, dataset, split, count, settings) for split, count in CODES.items()
+        samples = settings.count(DEFAULT_SAMPLES)
+        fit, weigh = (
+            _codes(subject, dataset, split, settings.seed, int(min(share * samples, most)))
+            for split, (share, most) in (("train", FIT_CODES), ("validation", WEIGH_CODES))
         )
+        test = _codes(subject, dataset, "test", settings.seed)
         moments = _moments(aggregate)
         lower = lower_end(fit, weigh, test, settings.seed, moments, subject.log_prior, True)
         seen = aggregate.monte_carlo_kl(settings.num_samples, settings.seed)
@@ -157,28 +160,24 @@ class PopulationKL(Metric):
 
 
 def _codes(
-    subject: Subject, dataset: ImageDataset, split: str, count: int, settings: EvaluationConfig
+    subject: Subject, dataset: ImageDataset, split: str, seed: int, count: int | None = None
 ) -> np.ndarray:
-    """Draws `[B, D]` of q(z|x): of the test one of each image, of another split several where there
-    are fewer images than `count`; of more, `count` images by chance."""
-    images, generator = dataset.split(split).images, np.random.default_rng(settings.seed)
-    if len(images) > count:
+    """Draws `[B, D]` of q(z|x): one of each image, or about `count`, several of each image where
+    there are fewer, of some by chance where there are more."""
+    # Noise of its own for each split: r is not to know that of the test.
+    images, generator = dataset.split(split).images, np.random.default_rng([seed, *split.encode()])
+    if count is not None and len(images) > count:
         images = images[np.sort(generator.permutation(len(images))[:count])]
-    times = 1 if split == "test" else max(1, count // len(images))
+    times = 1 if count is None else max(1, count // len(images))
     outputs = subject.all("encode", images=images) if "encode" in subject.functions else {}
     if {"mean", "stddev"} <= set(outputs):
         mean, stddev = outputs["mean"], outputs["stddev"]
         return np.concatenate(
             [mean + stddev * generator.standard_normal(mean.shape) for _ in range(times)]
         )
-    first_row = sum(CODES[name] for name in list(CODES)[: list(CODES).index(split)])
-    rows = (first_row + time * len(images) for time in range(times))
-    return np.concatenate(
-        [
-            subject.all("sample_posterior", images=images, seed=settings.seed, first_row=row)["z"]
-            for row in rows
-        ]
-    )
+    seeds = generator.integers(2**31, size=times).tolist()
+    draws = (subject.all("sample_posterior", images=images, seed=each)["z"] for each in seeds)
+    return np.concatenate(list(draws))
 
 
 def _moments(aggregate: Aggregate) -> Gaussian | None:

@@ -203,7 +203,10 @@ class PlayerModel(KerasModel):
         """
         context = tf.distribute.get_replica_context()
         alone = context is None or context.num_replicas_in_sync == 1  # None in a callback
-        return rows if alone else context.all_gather(rows, axis=0)
+        if alone:
+            return rows
+        # Some strategies' gathering forgets the static shape of a row.
+        return tf.ensure_shape(context.all_gather(rows, axis=0), [None, *rows.shape[1:]])
 
     def _build_bookkeeping(self) -> None:
         """The step counter, the record of faults and the trackers of the metrics."""

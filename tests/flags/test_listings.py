@@ -90,7 +90,10 @@ def complete(tmp_path_factory):
         ("zoo-train --nojit", ["--nojit_compile"]),
         ("zoo-train --strategy=m", ["mirrored", "multi_worker"]),
         ("zoo-train --model=vg", ["vgh", "vgh_plus_plus"]),
-        ("zoo-train --preset=color_mnist_mini/vae_", ["color_mnist_mini/vae_real_nvp"]),
+        (
+            "zoo-train --preset=color_mnist_mini/vae_",
+            ["color_mnist_mini/vae_gan", "color_mnist_mini/vae_real_nvp"],
+        ),
         ("zoo-evaluate --metrics=wass", ["wasserstein_critic"]),
         ("zoo-evaluate --run_dir=runs/a", ["runs/a vae"]),
         ("zoo-serve --model=ru", ["runs"]),

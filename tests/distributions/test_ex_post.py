@@ -62,7 +62,9 @@ def test_draws_of_a_full_mixture_have_its_moments():
 def test_a_head_takes_what_em_fitted(head):
     codes = np.random.default_rng(0).normal(size=(600, 3)) @ np.diag([0.1, 1, 5]) + 3
     made = head(3, (28, 28, 3))
-    fitted = GaussianMixture(made.components, covariance_type=made.covariance, random_state=0)
+    fitted = GaussianMixture(
+        made.components, covariance_type=made.fitted.covariance_type, random_state=0
+    )
     made.take(fitted.fit(codes))
     found = made.distribution(None).log_prob(tf.constant(codes, tf.float32))
     np.testing.assert_allclose(found, fitted.score_samples(codes), rtol=1e-4, atol=1e-3)

@@ -54,6 +54,18 @@ def test_a_run_has_them(run):
             np.testing.assert_array_equal(begun[name], variable.numpy(), err_msg=name)
 
 
+def test_what_is_made_of_a_run_has_them(run, tmp_path):
+    """With the weights that they had there."""
+    fitted = zoo.fit_prior(run, "gmm_full_10", tmp_path / "fitted")
+    pretrained = zoo.save_pretrained(zoo.load_run(run.path), tmp_path / "pretrained")
+    z = np.random.default_rng(1).standard_normal((4, 3)).astype(np.float32)
+    images = zoo.load_run(run.path).model.decode(z)["images"]
+    for folder in (fitted.path, pretrained):
+        found = zoo.load_run(folder).model
+        np.testing.assert_array_equal(found.decode(z)["images"], images)
+        assert found.config.network is None and found.sample(2)["images"].shape == (2, *SHAPE)
+
+
 def test_it_goes_on_with_them_or_without(run, tmp_path):
     """To the bits of the run that was not stopped, whoever gives them again."""
     straight = zoo.train(

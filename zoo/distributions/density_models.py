@@ -52,9 +52,10 @@ class Mixture:
         components: int,
         seed: int,
         least_variance: float = 1e-6,
+        **em: Any,
     ) -> _Mixture:
-        """EM on codes `[N, D]` from k-means, at most 100 iterations (scikit-learn's own settings);
-        `least_variance` is added along each dimension of each component.
+        """EM on codes `[N, D]` from k-means, at most 100 iterations unless `em` has other settings
+        of scikit-learn's; `least_variance` is added along each dimension of each component.
 
         Raises:
             UsageError: there are fewer codes than components.
@@ -66,10 +67,11 @@ class Mixture:
             covariance_type=cls.covariance_type,
             reg_covar=least_variance,
             random_state=seed,
+            **em,
         )
         # The products of EM are small: threads of BLAS would wait for each other most of the time.
         with threadpoolctl.threadpool_limits(1), warnings.catch_warnings():
-            # Any parameters give a density, and with it a bound; those after 100 iterations do too.
+            # Any parameters give a density, and with it a bound; those of the last iteration too.
             warnings.simplefilter("ignore", ConvergenceWarning)
             return cls(mixture.fit(z.astype(np.float64)))
 

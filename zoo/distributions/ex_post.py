@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 from sklearn.mixture import GaussianMixture
 
+from zoo.distributions import density_models
 from zoo.distributions.code_distributions import Posterior, log_standard_normal
 from zoo.distributions.density_models import MaskedAutoregressiveFlow
 from zoo.distributions.priors import Mixture, Prior, PriorHead
@@ -62,7 +63,7 @@ class DiagonalMixture50(ExPostHead):
     """A Gaussian mixture of 50 components with diagonal covariances."""
 
     components = 50  # chosen
-    covariance = "diag"
+    fitted = density_models.DiagonalMixture
 
     def __init__(self, latent_size: int, image_shape: tuple[int, int, int], **kwargs: Any):
         super().__init__(latent_size, image_shape, **kwargs)
@@ -86,7 +87,7 @@ class FullMixture10(ExPostHead):
     """A Gaussian mixture of 10 components with full covariances (Ghosh et al. 2020)."""
 
     components = 10
-    covariance = "full"
+    fitted = density_models.FullMixture
 
     def __init__(self, latent_size: int, image_shape: tuple[int, int, int], **kwargs: Any):
         super().__init__(latent_size, image_shape, **kwargs)

@@ -12,15 +12,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import warnings
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import GaussianMixture
 from tqdm import tqdm
 
 from zoo.config import RunConfig
@@ -32,6 +29,7 @@ from zoo.evaluation.statistics import standard_error
 from zoo.evaluation.subject.subject import Subject
 from zoo.files import atomic_folder, write_json
 from zoo.models import build_model, model_class
+from zoo.networks import kept
 from zoo.registry import EX_POST_PRIORS
 from zoo.run import Run
 
@@ -89,7 +87,7 @@ def fit_prior(
     subject.require("sample_posterior")
     codes, held_out = _codes(run.model, subject, dataset, seed)
     config, own_data = _config(run, prior), run.has_own_data
-    model = _with_weights_of(run.model, config)
+    model = _with_weights_of(run, config)
     _fit(model.prior_head, codes, held_out, seed, steps)
     log_ratio = _log_prob(model.prior(), held_out) - subject.log_prior(held_out)
     if not np.isfinite(log_ratio).all():
@@ -105,6 +103,7 @@ def fit_prior(
         made = Run.create_or_resume(temporary, config, *about, class_names=run.class_names)
         if own_data:
             made.keep_data(dataset)
+        kept.keep(made.path, model.own.get_config(), begun=False)
         made.checkpoints.save(model)
         of = {"run": str(run.path.resolve()), "weights": subject.weights}
         write_json(temporary / "prior.json", {"prior": prior, **of, **dataclasses.asdict(fit)})
@@ -122,10 +121,11 @@ def _config(run: Run, prior: str) -> RunConfig:
     return dataclasses.replace(run.config, model=model, training=training)
 
 
-def _with_weights_of(trained: Any, config: RunConfig) -> Any:
+def _with_weights_of(run: Run, config: RunConfig) -> Any:
     """A model of this configuration with all weights that the trained one has of it."""
-    training = config.training
-    model = build_model(config.model, trained.image_shape, training.seed, training.dtype_policy)
+    trained, training = run.model, config.training
+    how = training.seed, training.dtype_policy, kept.read(run.path)
+    model = build_model(config.model, run.image_shape, *how)
     before = {f"{part}/": network for part, network in trained.parts.items() if part != "prior"}
     for name, variable in model.state.items():
         if name == "step" or name.startswith(tuple(before)):
@@ -153,23 +153,14 @@ def _fit(head: ExPostHead, codes: np.ndarray, held_out: np.ndarray, seed: int, s
     if isinstance(head, MaskedAutoregressiveFlowHead):
         _fit_flow(head, codes, held_out, seed, steps)
         return
-    if len(codes) < head.components:
-        raise UsageError(f"{head.components} components need as many codes: there are {len(codes)}")
-    codes, held_out = codes.astype(np.float64), held_out.astype(np.float64)
-    mixtures = []
-    for restart in tqdm(range(RESTARTS), "mixtures", delay=2):
-        mixture = GaussianMixture(
-            head.components,
-            covariance_type=head.covariance,
-            max_iter=MOST_ITERATIONS,
-            tol=TOLERANCE,
-            reg_covar=LEAST_VARIANCE * max(codes.var(axis=0).mean(), np.finfo(np.float32).tiny),
-            random_state=seed + restart,
-        )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # a density all the same
-            mixtures.append(mixture.fit(codes))
-    head.take(max(mixtures, key=lambda mixture: mixture.score(held_out)))
+    variance = codes.astype(np.float64).var(axis=0).mean()
+    least_variance = LEAST_VARIANCE * max(variance, np.finfo(np.float32).tiny)
+    em = {"max_iter": MOST_ITERATIONS, "tol": TOLERANCE}
+    mixtures = [
+        head.fitted.fit(codes, head.components, seed + restart, least_variance, **em)
+        for restart in tqdm(range(RESTARTS), "mixtures", delay=2)
+    ]
+    head.take(max(mixtures, key=lambda fitted: fitted.log_prob(held_out).mean()).mixture)
 
 
 def _fit_flow(

@@ -23,16 +23,8 @@ EVERY = "all"
 
 def define(values: flags.FlagValues) -> None:
     """Flags of zoo-encode."""
-    program.define_shared(
-        values,
-        "run_dir",
-        "checkpoint",
-        "pretrained",
-        "saved_model",
-        "trust",
-        "output",
-        output="The .npz to write.",
-    )
+    sources.define(values)
+    program.define_shared(values, "output", output="The .npz to write.")
     program.define_settings(values, DataConfig)
     help = "Whose images; all, one after the other, by default."
     parsers.define_choice("split", EVERY, (*SPLITS, EVERY), help, flag_values=values)
@@ -40,7 +32,7 @@ def define(values: flags.FlagValues) -> None:
 
 def main(values: flags.FlagValues) -> None:
     """Encodes."""
-    program.exactly_one(values, "run_dir", "pretrained", "saved_model")
+    program.exactly_one(values, *sources.MODELS)
     program.exactly_one(values, "output")
     output = Path(values.output)
     if output.suffix != ".npz":

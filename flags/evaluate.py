@@ -21,13 +21,9 @@ from zoo.flags import listings, paths, program, sources
 
 def define(values: flags.FlagValues) -> None:
     """Flags of zoo-evaluate."""
+    sources.define(values)
     program.define_shared(
         values,
-        "run_dir",
-        "checkpoint",
-        "pretrained",
-        "saved_model",
-        "trust",
         "output",
         output="JSON file of the records; evaluation.json of the run folder by default.",
     )
@@ -48,7 +44,7 @@ def main(values: flags.FlagValues) -> None:
     """Evaluates."""
     if listings.print_asked(values):
         return
-    source = program.exactly_one(values, "run_dir", "pretrained", "saved_model", "samples")
+    source = program.exactly_one(values, *sources.MODELS, "samples")
     settings = EvaluationConfig(**program.settings(values, EvaluationConfig))
     if not values.metrics:
         raise UsageError("metrics='' is not accepted: expected names, as elbo,marginal_kl, or all")
@@ -56,10 +52,8 @@ def main(values: flags.FlagValues) -> None:
     data = sources.data_of(values, run)
     if values.output and (run is not None or data is not None):
         output = Path(values.output)
-    elif run is not None and run.is_pretrained:
-        raise UsageError("a pretrained model needs --output: nothing is written to its folder")
     elif run is not None:
-        output = run.path / "evaluation.json"
+        output = run.evaluation_file
     else:
         raise UsageError(f"--{source} needs --dataset and --output; a run folder knows its own")
     check_writable(output)

@@ -22,8 +22,8 @@ from zoo.flags import parsers, program, sources
 
 def define(values: flags.FlagValues) -> None:
     """Flags of zoo-export."""
-    help = "Folder above the model's name."
-    program.define_shared(values, "run_dir", "checkpoint", "pretrained", "output", output=help)
+    sources.define(values, sources.RUNS)
+    program.define_shared(values, "output", output="Folder above the model's name.")
     flags.DEFINE_string("name", None, "Name of the model towards its clients.", flag_values=values)
     parsers.define_whole(
         "version", None, "Version; the next free one by default.", flag_values=values
@@ -45,7 +45,7 @@ def define(values: flags.FlagValues) -> None:
 
 def main(values: flags.FlagValues) -> None:
     """Exports."""
-    program.exactly_one(values, "run_dir", "pretrained")
+    program.exactly_one(values, *sources.RUNS)
     for name in ("output", "name"):
         program.exactly_one(values, name)
     program.check_positive(values, "version")

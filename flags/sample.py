@@ -41,13 +41,9 @@ _OTHERS = ("reconstruct", "interpolate", "traverse")
 
 def define(values: flags.FlagValues) -> None:
     """Flags of zoo-sample."""
+    sources.define(values)
     program.define_shared(
         values,
-        "run_dir",
-        "checkpoint",
-        "pretrained",
-        "saved_model",
-        "trust",
         "num_samples",
         "output",
         output="A .png, for a grid; a .npz with `images` uint8 and `z`; or a folder of PNGs.",
@@ -77,7 +73,7 @@ def main(values: flags.FlagValues) -> None:
     """Samples."""
     if listings.print_asked(values):
         return
-    program.exactly_one(values, "run_dir", "pretrained", "saved_model")
+    program.exactly_one(values, *sources.MODELS)
     program.exactly_one(values, "output")
     output, kind = Path(values.output), _kind(values.output)
     mode = _mode(values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from absl import flags
@@ -16,6 +17,15 @@ from zoo.run import Run
 if TYPE_CHECKING:
     from zoo.data.images import ImageDataset
     from zoo.evaluation.subject.subject import Subject
+
+RUNS = ("run_dir", "pretrained")  # flags that name a run
+MODELS = (*RUNS, "saved_model")  # and those that name a trained model
+_BESIDE = {"run_dir": "checkpoint", "saved_model": "trust"}  # what says more of one
+
+
+def define(values: flags.FlagValues, names: Sequence[str] = MODELS) -> None:
+    """Defines `RUNS` or `MODELS`, and what says more of them."""
+    program.define_shared(values, *names, *(_BESIDE[name] for name in names if name in _BESIDE))
 
 
 def run_of(values: flags.FlagValues) -> Run | None:

@@ -88,7 +88,7 @@ def _settings_from(begin: Run, given: dict[str, Any]) -> dict[str, Any]:
                 "nothing, since --from says what the model is"
             )
     data = {} if "dataset" in given else vars(begin.config.data)
-    return {**data, **given, **{name: value for name, value in model.items() if value is not None}}
+    return {**data, **given, "model": model["model"], **begin.config.model.chosen()}
 
 
 def run() -> None:

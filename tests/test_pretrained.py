@@ -73,6 +73,8 @@ def test_what_a_user_saves_is_the_same_elsewhere(tmp_path):
     before = sorted(file.name for file in folder.rglob("*"))
     zoo.evaluate(zoo.load_run(folder), "marginal_kl", output=tmp_path / "evaluation.json")
     assert sorted(file.name for file in folder.rglob("*")) == before
+    with pytest.raises(UsageError, match="nothing is written to its folder"):
+        zoo.evaluate(folder, "elbo")
     with pytest.raises(UsageError, match="mine is a pretrained model, which does not go on"):
         zoo.train(folder, steps=6)
     with pytest.raises(UsageError, match="exists already"):

@@ -213,7 +213,7 @@ def evaluate(
     subject, run = _subject(source, trust)
     if run is not None:
         dataset = run.dataset if dataset is None else dataset
-        output = run.path / "evaluation.json" if output is None else output
+        output = run.evaluation_file if output is None else output
     if dataset is None or output is None:
         raise UsageError("a SavedModel needs dataset and output; a run knows its own")
     subject.require_shape_of(dataset)

@@ -104,6 +104,17 @@ class Run:
         """Where the encodings of its data are kept; None where nothing may be."""
         return None if self.is_pretrained else self.path / "encodings.npz"
 
+    @property
+    def evaluation_file(self) -> Path:
+        """Where its records are kept unless another place is named.
+
+        Raises:
+            UsageError: nothing may be kept in its folder.
+        """
+        if self.is_pretrained:
+            raise UsageError("a pretrained model needs --output: nothing is written to its folder")
+        return self.path / "evaluation.json"
+
     def __repr__(self) -> str:
         name, data = self.config.model.model, self.config.data.dataset
         step, steps = self.checkpoints.newest(), self.config.training.steps
@@ -205,14 +216,12 @@ class Run:
     def _complete_config(self) -> RunConfig:
         """Its configuration with the model's own defaults, those of settings too that the zoo that
         wrote it did not have."""
-        from zoo.models import model_class
+        from zoo.models import model_class, own_networks
         from zoo.networks import kept
-        from zoo.networks.own import OwnNetworks
 
-        model, networks = self.config.model, kept.read(self.path)
-        cls = model_class(model.model)
-        own = OwnNetworks(model.model, cls.players, networks) if networks else None
-        complete = cls.resolve(model, self.image_shape, own)
+        model = self.config.model
+        own = own_networks(model, kept.read(self.path))
+        complete = model_class(model.model).resolve(model, self.image_shape, own)
         return dataclasses.replace(self.config, model=complete)
 
     def _write_config(self) -> None:

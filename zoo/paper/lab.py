@@ -79,7 +79,7 @@ class Lab:
             run.dataset,
             [metric],
             self._settings(metric, **settings),
-            run.path / "evaluation.json",
+            run.evaluation_file,
             self._progress,
         )
         return {record["metric"]: record for record in found}

@@ -32,8 +32,7 @@ def restore_checkpoint(model: PlayerModel, path: Path) -> None:
         optimizers = {player: model.make_optimizer(rate) for player in model.players}
         for player, optimizer in optimizers.items():
             optimizer.build(model.player_variables(player))
-    parts = {player: getattr(model, player) for player in model.players}
-    parts |= {f"{player}_optimizer": optimizer for player, optimizer in optimizers.items()}
+    parts = model.parts | {f"{player}_optimizer": o for player, o in optimizers.items()}
     checkpoint = tf.train.Checkpoint(step=model.step, **parts)
     status = checkpoint.read(str(path / "state"))
     try:

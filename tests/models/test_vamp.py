@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 import zoo
-from tests.models.known import Given, tensor, with_parts
+from tests.models.known import Given, k, s, tensor, with_parts
 from tests.models.training import compiled, train
 from tests.models.variants import tiny_model
 from zoo.distributions.code_distributions import GaussianPosterior
@@ -15,15 +15,13 @@ from zoo.saved_model.signatures import signature_functions
 
 VAMP = {"model": "vae", "prior": "vamp", "components": 5}
 IMAGES = tf.constant(np.random.default_rng(0).random((6, 28, 28, 3), np.float32))
-Z = np.cos(np.indices((2, 2))[0] * 2.0 - np.indices((2, 2))[1])
+Z = k(2, 2)
 
 
 def test_known_answer(monkeypatch):
     """The KL of section 10's example goes into loss and report with its weight, and weight 1."""
     row, column = np.indices((3, 2))
-    of_pseudo_inputs = GaussianPosterior(
-        tensor(np.sin(row + 2.0 * column)), tensor(np.exp(0.1 * (row - column)))
-    )
+    of_pseudo_inputs = GaussianPosterior(tensor(s(3, 2)), tensor(np.exp(0.1 * (row - column))))
 
     class Of(GaussianPosterior):
         def reparameterize(self, noise):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from zoo.config import ModelConfig, RunConfig, TrainingConfig
@@ -13,6 +13,7 @@ from zoo.registry import EX_POST_PRIORS, INSTRUMENTS, MODELS, look_up
 
 if TYPE_CHECKING:
     from zoo.models.base import PlayerModel
+    from zoo.networks.own import OwnNetworks
 
 
 def model_class(name: str) -> type[PlayerModel]:
@@ -36,7 +37,6 @@ def resolve(
             its prior is one that is fitted to a trained run.
     """
     from zoo.models.schedules import resolve_schedule
-    from zoo.networks.own import OwnNetworks
 
     if config.model.prior in EX_POST_PRIORS:
         raise UsageError(
@@ -49,11 +49,11 @@ def resolve(
             f"batch_size={training.batch_size} is too small for {config.model.model}, which takes "
             f"statistics of a batch: expected at least {cls.least_batch_size}"
         )
-    own = OwnNetworks(config.model.model, cls.players, networks) if networks else None
-    model = cls.resolve_for(config.model, dataset, own)
-    rates = cls.resolve_learning_rate(training.learning_rate, cls.players_of(model))
+    model = cls.resolve_for(config.model, dataset, own_networks(config.model, networks))
+    players = cls.players_of(model)
+    rates = cls.resolve_learning_rate(training.learning_rate, players)
     schedule = resolve_schedule(training, cls.schedule)
-    _check_best(cls, config.model.model, training)
+    _check_best(model.model, (*cls.terms, *(f"{player}_loss" for player in players)), training)
     return dataclasses.replace(
         config,
         model=model,
@@ -61,12 +61,19 @@ def resolve(
     )
 
 
-def _check_best(cls: type[PlayerModel], name: str, training: TrainingConfig) -> None:
+def own_networks(config: ModelConfig, networks: Mapping[str, Any] | None) -> OwnNetworks | None:
+    """Keras models by part as those of a model's own; None for none."""
+    from zoo.networks.own import OwnNetworks
+
+    cls = model_class(config.model)
+    return OwnNetworks(config.model, cls.players, networks) if networks else None
+
+
+def _check_best(model: str, terms: Sequence[str], training: TrainingConfig) -> None:
     """Raises `UsageError` where the best checkpoint is to be of a term that the model lacks."""
-    terms = [*cls.terms, *(f"{player}_loss" for player in cls.players)]
     if training.keep_best is not None and training.keep_best not in terms:
         raise UsageError(
-            f"keep_best={training.keep_best!r} is no term of {name}: "
+            f"keep_best={training.keep_best!r} is no term of {model}: "
             f"{expected_of(training.keep_best, terms)}"
         )
 

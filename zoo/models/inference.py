@@ -16,9 +16,7 @@ from zoo.errors import UsageError
 from zoo.models.assembly import AssembledModel
 from zoo.models.door import take_codes
 from zoo.noise import Noise, as_noise, batch_rows, row_noise, row_seed_tensor, row_seeds
-from zoo.registry import (
-    STANDARD_NORMAL,
-)
+from zoo.registry import STANDARD_NORMAL
 from zoo.saved_model.contract import require
 
 

@@ -34,7 +34,7 @@ _SHIPPED = Path(__file__).parent
 
 def names() -> list[str]:
     """Of the models that come with the zoo."""
-    return sorted(f.parent.relative_to(_SHIPPED).as_posix() for f in _SHIPPED.rglob(CARD))
+    return sorted(f.parent.relative_to(_SHIPPED).as_posix() for f in _SHIPPED.glob(f"*/*/{CARD}"))
 
 
 def folder_of(name: str | Path) -> Path:

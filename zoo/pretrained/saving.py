@@ -18,7 +18,6 @@ from zoo.pictures import grid, save_png
 from zoo.pretrained import MANIFEST
 from zoo.registry import INSTRUMENTS, source_of
 from zoo.run import CARD, Run
-from zoo.state import OPTIMIZER
 from zoo.versions import versions
 
 SAMPLES = 64  # in the picture of a card; chosen
@@ -50,7 +49,7 @@ def save_pretrained(
     folder = user_path(directory, "directory")
     if not isinstance(run, Run):
         raise UsageError(f"expected a run, as zoo.load_run gives, and got {type(run).__name__}")
-    values = {n: v.numpy() for n, v in run.model.state.items() if not n.startswith(OPTIMIZER)}
+    values = {name: variable.numpy() for name, variable in run.model.state.items()}
     if half:
         values = {name: _halved(value) for name, value in values.items()}
     with atomic_folder(folder) as temporary:

@@ -90,11 +90,13 @@ def test_they_are_trained_and_saved(name, tmp_path):
     other = zoo.load_model(file)
     assert other.fingerprint == model.fingerprint
     np.testing.assert_array_equal(other.predict(IMAGES), model.predict(IMAGES))
+    for key, value in model.state.items():  # the optimiser's slots too
+        np.testing.assert_array_equal(other.state[key], value, err_msg=key)
     for one in (model, other):
         one.train_on_batch(IMAGES)
-    # Goes on as it was, up to the order of a sum: a lost slot of Adam's would differ by 1e-3.
+    # Up to the order of a sum: Adam makes a gradient that nearly cancels as large as any other.
     for key, value in model.state.items():
-        np.testing.assert_allclose(other.state[key], value, rtol=1e-4, atol=1e-5, err_msg=key)
+        np.testing.assert_allclose(other.state[key], value, rtol=1e-3, atol=1e-4, err_msg=key)
 
 
 def test_they_are_the_users_own():

@@ -12,7 +12,7 @@ from absl import flags
 
 from zoo.files import check_writable
 from zoo.flags import parsers, paths, program
-from zoo.registry import EX_POST_PRIORS
+from zoo.registry import EX_POST_PRIORS, NO_PRIOR
 from zoo.run import Run
 
 
@@ -41,8 +41,9 @@ def main(values: flags.FlagValues) -> None:
     made, fit = fit_prior(
         run, values.prior, values.output_dir, values.seed, values.steps or DEFAULT_STEPS
     )
+    before = "log N(z; 0, I)" if run.config.model.prior == NO_PRIOR else "log p(z)"
     print(
-        f"wrote {made.path}: {values.prior} fitted to {fit.fit_codes} codes; log r(z) - log p(z) "
+        f"wrote {made.path}: {values.prior} fitted to {fit.fit_codes} codes; log r(z) - {before} "
         f"of {fit.held_out_codes} validation codes is {fit.log_ratio:.6g} +- "
         f"{fit.log_ratio_standard_error:.3g} nats"
     )

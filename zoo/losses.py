@@ -50,6 +50,11 @@ def l1(images: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.abs(images - others), axis=[1, 2, 3])
 
 
+def squared_error(images: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
+    """Squared difference, mean over pixels of the sum over channels `[N]`, in units of [0, 1]."""
+    return tf.reduce_mean(tf.reduce_sum(tf.square(images - others), axis=-1), axis=[1, 2])
+
+
 def squared_distance(z: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
     """Squared L2 distance of codes, summed over dimensions `[N]`."""
     return tf.reduce_sum(tf.square(z - other), axis=-1)
@@ -80,3 +85,19 @@ def gradient_penalty(
     axes = list(range(1, real.shape.rank))
     norm = tf.sqrt(tf.reduce_sum(tf.square(gradient), axis=axes) + 1e-12)
     return tf.square(norm - 1.0)
+
+
+def decoder_slope(
+    generate: Callable[[tf.Tensor], tf.Tensor], z: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The images `[N, H, W, C]` of codes `[N, D]`, and `mean_j (d ||x||^2 / dz_j)^2` `[N]`, from
+    one pass.
+
+    Ghosh et al. 2020, as their code has it. A batch norm in the decoder counts: the squared length
+    is that of all images of the batch together.
+    """
+    with tf.GradientTape() as tape:
+        tape.watch(z)
+        images = generate(z)
+        length = tf.reduce_sum(tf.square(images))
+    return images, tf.reduce_mean(tf.square(tape.gradient(length, z)), axis=-1)

@@ -31,6 +31,7 @@ MODELS = {
     "sngan": "zoo.models.sngan.SNGAN",
     "age": "zoo.models.age.AGE",
     "vae_gan": "zoo.models.vae_gan.VAEGAN",
+    "rae": "zoo.models.rae.RAE",
 }
 
 # Trained as the models are, but none of them: what measures their samples.
@@ -72,10 +73,11 @@ POSTERIORS = {
 }
 
 # p(z): each model says which of them its equations allow.
-STANDARD_NORMAL = "standard_normal"
+STANDARD_NORMAL, NO_PRIOR = "standard_normal", "none"
 PRIORS = {
     STANDARD_NORMAL: "zoo.distributions.priors.StandardNormalHead",
     "vamp": "zoo.distributions.priors.VampHead",
+    NO_PRIOR: "zoo.distributions.priors.NoPriorHead",
 }
 
 # r(z) in the place of p(z), fitted to the codes of a trained model: any that has an encoder.

@@ -109,6 +109,9 @@ def test_rows_are_independent_and_any_batch_size_works(exported):
 
 
 def test_equal_seeds_give_equal_rows(exported):
+    if "sample" not in exported.model.available_signatures:
+        assert not any(key.startswith("sample/") for key in exported.served)
+        return
     images = exported.served[f"sample/images/{ROWS}"]
     np.testing.assert_array_equal(images[2], images[3])
     assert not np.array_equal(images[0], images[1])

@@ -161,8 +161,9 @@ def test_rows_do_not_depend_on_their_neighbours(variant):
             np.testing.assert_allclose(
                 values.numpy(), shuffled[key].numpy()[::-1], rtol=1e-5, atol=1e-5, err_msg=key
             )
-    images = model.sample(seed=row_noise(tf.constant([1, 2, 1])))["images"].numpy()
-    assert np.array_equal(images[0], images[2]) and not np.allclose(images[0], images[1])
+    if "sample" in model.available_signatures:
+        images = model.sample(seed=row_noise(tf.constant([1, 2, 1])))["images"].numpy()
+        assert np.array_equal(images[0], images[2]) and not np.allclose(images[0], images[1])
 
 
 @pytest.mark.slow

@@ -28,7 +28,8 @@ def test_models_train_and_give_images_of_that_shape(variant):
         logs = model.train_step(images)
     assert np.isfinite([float(value) for value in logs.values()]).all()
     functions = signature_functions(model)
-    assert functions["sample"](SEEDS)["images"].shape == (4, *SHAPE)
+    if "sample" in functions:
+        assert functions["sample"](SEEDS)["images"].shape == (4, *SHAPE)
     if "elbo" in functions:
         bound = functions["elbo"](tf.constant(IMAGES), SEEDS)
         assert all(values.shape == (4,) and np.isfinite(values).all() for values in bound.values())

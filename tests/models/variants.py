@@ -50,7 +50,8 @@ def variants():
         new += [("prior", n, PRIORS[n]) for n in own(cls, "priors")]
         for kind, name, part in new:
             variant = {"model": model, kind: name}
-            if name not in (*cls.likelihoods[:1], *cls.posteriors[:1]):  # the model's defaults
+            defaults = (*cls.likelihoods[:1], *cls.posteriors[:1], *cls.priors[:1])
+            if name not in defaults:
                 found.append(variant)
             if name not in seen:
                 options = follow(part).options

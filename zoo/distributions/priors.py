@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from zoo.distributions.code_distributions import Posterior, log_normal, log_standard_normal
+from zoo.errors import UsageError
 from zoo.noise import Noise
 from zoo.options import Option
 
@@ -149,6 +150,32 @@ class StandardNormalHead(PriorHead):
     def distribution(self, posterior: Callable[[tf.Tensor], Posterior]) -> StandardNormal:
         """N(0, I)."""
         return StandardNormal(self.latent_size)
+
+
+class NoPrior(Prior):
+    """No p(z): the model draws nothing."""
+
+    def log_prob(self, z: tf.Tensor) -> tf.Tensor:
+        """Always raises `UsageError`."""
+        raise self._refused()
+
+    def draw(self, noise: Noise) -> tf.Tensor:
+        """Always raises `UsageError`."""
+        raise self._refused()
+
+    @staticmethod
+    def _refused() -> UsageError:
+        return UsageError("this model has no prior to sample from: zoo-fit-prior fits one to a run")
+
+
+class NoPriorHead(PriorHead):
+    """None, for models that match q(z) with nothing."""
+
+    explicit = False
+
+    def distribution(self, posterior: Callable[[tf.Tensor], Posterior]) -> NoPrior:
+        """What refuses to draw."""
+        return NoPrior()
 
 
 class VampHead(PriorHead):

@@ -16,7 +16,7 @@ from zoo.errors import UsageError
 from zoo.models.assembly import AssembledModel
 from zoo.models.door import take_codes
 from zoo.noise import Noise, as_noise, batch_rows, row_noise, row_seed_tensor, row_seeds
-from zoo.registry import STANDARD_NORMAL
+from zoo.registry import NO_PRIOR, STANDARD_NORMAL
 from zoo.saved_model.contract import require
 
 
@@ -132,7 +132,7 @@ class GenerativeModel(AssembledModel):
         many as a `Noise` has rows.
 
         Raises:
-            UsageError: `count` is no positive number.
+            UsageError: `count` is no positive number, or the model has no prior.
         """
         z = self.sample_prior(count, seed)["z"]
         return {"images": self.decode(z)["images"], "z": z}
@@ -185,11 +185,13 @@ class GenerativeModel(AssembledModel):
         """The signatures of the export that this model can honour."""
         if "encoder" not in self.players:
             return ("decode", "sample")
-        names = ["decode", "encode", "sample_posterior", "sample"]
+        names = ["decode", "encode", "sample_posterior"]
+        if self.config.prior != NO_PRIOR:
+            names.append("sample")
         if self.bound_status != "not_available":
             names.append("elbo")
         if self.config.posterior == "real_nvp" and not self.config.flow_context:
             names.append("to_base")
-        if self.config.prior != STANDARD_NORMAL:
+        if self.config.prior not in (STANDARD_NORMAL, NO_PRIOR):
             names += ["sample_prior", "log_prior"]
         return tuple(names)

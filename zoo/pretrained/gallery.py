@@ -62,7 +62,9 @@ def gallery(page: Path) -> str:
 def picture(run: Run) -> np.ndarray:
     """Samples, reconstructions and an interpolation, uint8 `[rows, columns, C]`."""
     subject = Subject.of_run(run)
-    images = [subject.all("sample", seed=0, count=ROWS * COLUMNS)["images"]]
+    images = []
+    if "sample" in subject.functions:
+        images += [subject.all("sample", seed=0, count=ROWS * COLUMNS)["images"]]
     if {"encode", "decode"} <= subject.functions.keys():
         originals = run.dataset.split("test").images[:COLUMNS]
         z = point_codes(subject, originals)

@@ -32,11 +32,13 @@ class Signature(NamedTuple):
     lacking: str = "it was not exported"
 
 
+WITHOUT_PRIOR = "it was not exported, or there is no prior (zoo-fit-prior fits one to a run)"
+
 SIGNATURES = {
     "decode": Signature(("z",), ("images",)),
     "encode": Signature(("images",), ("z",), "it has no encoder"),
     "sample_posterior": Signature(("images", "seed"), ("z",), "it has no posterior"),
-    "sample": Signature(("seed",), ("images", "z")),
+    "sample": Signature(("seed",), ("images", "z"), WITHOUT_PRIOR),
     # Beside them `elbo`, or `elbo_ratio_estimate`: their difference.
     "elbo": Signature(("images", "seed"), ("log_likelihood", "kl"), "it has no trackable bound"),
     "to_base": Signature(
@@ -45,8 +47,8 @@ SIGNATURES = {
         "it has no flow, or one that depends on the image (flow_context)",
     ),
     # Of a prior that is another than N(0, I) alone.
-    "sample_prior": Signature(("seed",), ("z",)),
-    "log_prior": Signature(("z",), ("log_prior",)),
+    "sample_prior": Signature(("seed",), ("z",), WITHOUT_PRIOR),
+    "log_prior": Signature(("z",), ("log_prior",), WITHOUT_PRIOR),
 }
 
 # What stands for a signature where the runtime has no generator of random numbers of ours.

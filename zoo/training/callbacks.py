@@ -197,7 +197,9 @@ class Pictures(StepCallback):
                 tf.summary.image(name, pixels[None])
 
     def _drawn(self) -> dict[str, np.ndarray]:
-        pictures = {"samples": grid(self.model.sample(seed=self._noise)["images"].numpy())}
+        pictures = {}
+        if "sample" in self.model.available_signatures:
+            pictures["samples"] = grid(self.model.sample(seed=self._noise)["images"].numpy())
         if "encode" in self.model.available_signatures:
             codes = self.model.encode(self._images)["z"]
             decoded = self.model.generate(codes).numpy()  # black where a run diverges

@@ -24,13 +24,14 @@ from zoo.config import RunConfig
 from zoo.data.images import ImageDataset
 from zoo.distributions.ex_post import ExPostHead, MaskedAutoregressiveFlowHead
 from zoo.errors import UsageError, expected_of
+from zoo.evaluation.gaussians import log_normal
 from zoo.evaluation.latent.density_model_kl import maximum_likelihood
 from zoo.evaluation.statistics import standard_error
 from zoo.evaluation.subject.subject import Subject
 from zoo.files import atomic_folder, write_json
 from zoo.models import build_model, model_class
 from zoo.networks import kept
-from zoo.registry import EX_POST_PRIORS
+from zoo.registry import EX_POST_PRIORS, NO_PRIOR
 from zoo.run import Run
 
 DEFAULT_STEPS = 2_000  # of a flow, chosen: minutes on two CPU cores
@@ -48,7 +49,7 @@ class Fit:
 
     Attributes:
         log_ratio: mean of log r(z) - log p(z) over held-out codes, nats, p the prior before: by so
-            much the bound of such images is larger.
+            much the bound of such images is larger. Where there was none, p is N(0, I).
         log_ratio_standard_error: of `log_ratio`.
         fit_codes: of training images, that r was fitted to.
         held_out_codes: of validation images, which chose among fits.
@@ -89,7 +90,9 @@ def fit_prior(
     config, own_data = _config(run, prior), run.has_own_data
     model = _with_weights_of(run, config)
     _fit(model.prior_head, codes, held_out, seed, steps)
-    log_ratio = _log_prob(model.prior(), held_out) - subject.log_prior(held_out)
+    drawn_from = run.config.model.prior != NO_PRIOR
+    before = subject.log_prior(held_out) if drawn_from else log_normal(held_out)
+    log_ratio = _log_prob(model.prior(), held_out) - before
     if not np.isfinite(log_ratio).all():
         raise UsageError(f"prior={prior} gives held-out codes no density: expected a fit that does")
     error = standard_error(log_ratio)

@@ -2,7 +2,7 @@
 
 Each has `log_prob(z)`, codes `[N, D]` -> nats `[N]`. The paper names a diagonal Gaussian mixture, a
 masked autoregressive flow and a Gaussian autoregressive LSTM; their sizes are chosen [C]. Flow and
-LSTM start as N(0, I), the prior, exactly.
+LSTM start as N(0, I) exactly.
 """
 
 from __future__ import annotations

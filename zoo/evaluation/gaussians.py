@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -19,6 +20,12 @@ def log_normal(
     z, stddev = np.asarray(z, np.float64), np.asarray(stddev, np.float64)
     terms = np.square((z - mean) / stddev) + 2 * np.log(stddev)
     return -0.5 * (terms.sum(axis=1) + z.shape[1] * _LOG_2PI)
+
+
+def normal_sampler(size: int, seed: int) -> Callable[[int], np.ndarray]:
+    """A count -> that many draws of N(0, I), float32 `[count, size]`, fresh at every call."""
+    generator = np.random.default_rng(seed)
+    return lambda count: generator.standard_normal((count, size), np.float32)
 
 
 def gaussian_kl(mean: np.ndarray, stddev: np.ndarray) -> np.ndarray:

@@ -51,7 +51,8 @@ def density_ratio(lab: Lab) -> Outcome:
 
 def density_models(lab: Lab) -> Outcome:
     """Density models against Monte Carlo (Figure 21)."""
-    models = [f"density_model_kl_{m}" for m in ("gmm", "maf", "lstm")]
+    fitted = ("gaussian", "gmm", "gmm_full_10", "maf", "lstm")
+    models = [f"density_model_kl_{m}" for m in fitted]
     names = (*models, "marginal_kl")
     rows = _measured(lab, "density_model_kl", names)
     claims = [

@@ -52,6 +52,22 @@ def test_a_network_learns_a_gaussian(model):
     assert result.m == 20_000
 
 
+@pytest.mark.parametrize("name", ["gaussian", "gmm_full_10"])
+def test_full_covariance_leaves_nothing_of_a_gaussian(name):
+    model = fit_density_model(name, gaussian(0), 3)
+    result = density_model_kl({"it": model}, [gaussian(1)(20_000)])["it"]
+    assert result.value == pytest.approx(KL, abs=4 * result.standard_error + 0.02)
+
+
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_a_network_starts_as_the_gaussian(name):
+    model, closed = (fit_density_model(n, gaussian(0), 3, steps=0) for n in (name, "gaussian"))
+    z = gaussian(1)(600)
+    results = density_model_kl({"network": model, "gaussian": closed}, [z])
+    assert results["network"].value == pytest.approx(results["gaussian"].value, abs=1e-4)
+    np.testing.assert_allclose(model.log_prob(z[:5]), closed.log_prob(z[:5]), atol=1e-3)
+
+
 def test_a_mixture_falls_short_by_what_it_cannot_fit(monkeypatch):
     """One diagonal component leaves KL(q||r) = the total correlation."""
     monkeypatch.setattr("zoo.evaluation.latent.density_model_kl.FIT_SAMPLES", 5000)
@@ -154,7 +170,10 @@ def test_fits_are_repeatable(monkeypatch):
 
 
 def test_guards():
-    with pytest.raises(UsageError, match="'vae' is not known: expected one of gmm, maf, lstm"):
+    with pytest.raises(
+        UsageError,
+        match="'vae' is not known: expected one of gaussian, gmm, gmm_full_10, maf, lstm",
+    ):
         fit_density_model("vae", gaussian(0), 3)
     for z, message in ((np.zeros((1, 3)), "it: 1 samples"), (np.full((2, 3), np.nan), "finite")):
         with pytest.raises(UsageError, match=message):

@@ -53,6 +53,8 @@ def test_two_gaussians():
     z = np.linspace(0, 2, 21)[:, None]  # two standard deviations of q
     expected = norm.logpdf(z[:, 0], mean, stddev) - norm.logpdf(z[:, 0])
     np.testing.assert_allclose(trained.log_ratio(z), expected, atol=0.25)
+    assert result.nwj <= result.donsker_varadhan and result.nwj == pytest.approx(kl, rel=0.05)
+    assert result.temperature.value == pytest.approx(1, abs=0.15)
     # The least cross entropy, by quadrature.
     axis = np.linspace(-8, 8, 4001)
     q, p = norm.pdf(axis, mean, stddev), norm.pdf(axis)
@@ -91,6 +93,11 @@ def test_values_follow_from_the_logits(monkeypatch):
     error = math.sqrt((0.7**2 + math.e - 1) / 5000)
     assert result.donsker_varadhan == pytest.approx(1.5, abs=4 * error)
     assert result.donsker_varadhan_standard_error == pytest.approx(error, rel=0.15)
+    assert result.nwj == pytest.approx(q.mean() - np.exp(p).mean() + 1)
+    assert result.nwj_standard_error == pytest.approx(
+        math.sqrt((q.var(ddof=1) + np.exp(p).var(ddof=1)) / 5000)
+    )
+    assert result.effective_samples == pytest.approx(np.exp(p).sum() ** 2 / np.exp(2 * p).sum())
     cross_entropy = np.log1p(np.exp(-q)).mean() + np.log1p(np.exp(p)).mean()
     assert result.cross_entropy == pytest.approx(cross_entropy)
 

@@ -18,8 +18,8 @@ from zoo.records import Record
 
 BOUNDS = ["average_kl", "marginal_kl_floor", "log_n"]
 SETTINGS = EvaluationConfig("test", num_samples=600, seed=3, train_steps=3)
-RATIO = ["density_ratio_kl", "density_ratio_kl_donsker_varadhan"]
-MODELS = ["density_model_kl_gmm", "density_model_kl_maf", "density_model_kl_lstm"]
+RATIO = [f"density_ratio_kl{ending}" for ending in ("", "_donsker_varadhan", "_nwj")]
+MODELS = [f"density_model_kl_{m}" for m in ("gaussian", "gmm", "gmm_full_10", "maf", "lstm")]
 
 
 @pytest.fixture(autouse=True)
@@ -53,8 +53,8 @@ def test_bounds_stand_beside_the_values_where_there_are_any(
         assert (record.n, record.split) == (600, "train+validation")
         assert "nats" in record.definition and record.details["posterior"] == kind
         assert ("monte_carlo_kl" in record.details) == gaussian
-        mixture = "gmm" in record.metric
-        assert record.details["fit_samples" if mixture else "steps"] == (300 if mixture else 3)
+        network = record.metric.endswith(("maf", "lstm")) or metric is DensityRatioKLMetric
+        assert record.details["steps" if network else "fit_samples"] == (3 if network else 300)
     if gaussian:
         subject, _ = fake(kind)
         expected = {r.metric: r for r in measure_marginal_kl(subject, dataset)}
@@ -63,6 +63,19 @@ def test_bounds_stand_beside_the_values_where_there_are_any(
     save_picture(tmp_path / "picture.png", picture.content)
     assert (tmp_path / "picture.png").stat().st_size > 5000
     assert ("Algorithm 2" in picture.caption) == gaussian
+
+
+def test_a_gaussian_reference_needs_no_classifier_for_its_own_part(dataset):  # noqa: F811
+    settings = EvaluationConfig("test", 2000, seed=3, train_steps=3, reference="gaussian")
+    found = list(DensityRatioKLMetric().measure(fake("gaussian")[0], dataset, settings))
+    records = [item for item in found if isinstance(item, Record)]
+    assert [r.metric for r in records] == RATIO + BOUNDS
+    known = records[0].details["reference_alone"]
+    gaussian = measure(DensityModelKLMetric, dataset, "gaussian")[0][0]
+    assert known == pytest.approx(gaussian.value, rel=0.05) and known > 1
+    for record in records[:3]:  # a classifier of three updates tells nothing yet
+        assert record.value == pytest.approx(known, rel=0.2)
+        assert "r the Gaussian of q's moments" in record.definition
 
 
 def measure_marginal_kl(subject, dataset):  # noqa: F811

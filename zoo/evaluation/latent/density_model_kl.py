@@ -24,8 +24,10 @@ from zoo.distributions.density_models import (
     AutoregressiveLSTM,
     DensityModel,
     DiagonalMixture,
+    FullMixture,
     MaskedAutoregressiveFlow,
 )
+from zoo.distributions.gaussian_density import Gaussian, Whitened
 from zoo.errors import UsageError, expected_of
 from zoo.evaluation.gaussians import log_normal
 from zoo.evaluation.latent.code_samplers import Aggregate
@@ -40,6 +42,7 @@ from zoo.evaluation.latent.learned_kl import (
     reference_lines,
 )
 from zoo.evaluation.latent.marginal_kl import MarginalKL
+from zoo.evaluation.latent.reference_density import MOST_FULL_DIMENSIONS
 from zoo.evaluation.protocol import Picture, short
 from zoo.evaluation.statistics import standard_error
 from zoo.evaluation.subject.subject import Subject
@@ -52,11 +55,14 @@ _ROWS = 256  # judged at once, chosen: an LSTM keeps `[rows, D, units]`
 
 NetworkDensity = MaskedAutoregressiveFlow | AutoregressiveLSTM
 
-MIXTURE = "gmm"
+GAUSSIAN, MIXTURE, FULL_MIXTURE = "gaussian", "gmm", "gmm_full_10"
 COMPONENTS = (10, 30, 100, 300, 1000)  # of the mixtures that are tried, chosen [C]
+FULL_COMPONENTS = 10
 NETWORKS = {"maf": MaskedAutoregressiveFlow, "lstm": AutoregressiveLSTM}  # sizes chosen [C]
 _MODEL_NAMES = {
+    GAUSSIAN: "a Gaussian of full covariance",
     MIXTURE: "a diagonal Gaussian mixture, its number of components chosen by held-out likelihood,",
+    FULL_MIXTURE: "a mixture of ten Gaussians of full covariance",
     "maf": "a masked autoregressive flow",
     "lstm": "a Gaussian autoregressive LSTM",
 }
@@ -95,32 +101,45 @@ def maximum_likelihood(
 def fit_density_model(
     name: str, draw: Sampler, size: int, steps: int = 100_000, seed: int = 0, progress: bool = False
 ) -> DensityModel:
-    """A density model of that name, fitted to fresh draws.
+    """A density model of that name, fitted to fresh draws; a network, to draws in the axes of the
+    Gaussian, which is what it then starts as.
 
     Sets the global seeds of Python, NumPy and TensorFlow, from which Keras draws initial weights.
 
     Args:
-        name: `MIXTURE` or a key of `NETWORKS`.
+        name: `GAUSSIAN`, `MIXTURE`, `FULL_MIXTURE` or a key of `NETWORKS`.
         draw: a count -> that many fresh z ~ q, `[count, D]`.
         size: D.
-        steps: updates of a network (chosen [C]); mixtures take `FIT_SAMPLES` draws instead.
+        steps: updates of a network (chosen [C]); the others take `FIT_SAMPLES` draws instead.
         seed: of weights, or of the first components.
         progress: show a bar on stderr where it takes longer.
 
     Raises:
         UsageError: the name is unknown, or the loss is not finite.
     """
+    if name not in _MODEL_NAMES:
+        raise UsageError(
+            f"density model {name!r} is not known: {expected_of(name, tuple(_MODEL_NAMES))}"
+        )
+    z = draw(FIT_SAMPLES)
     if name == MIXTURE:
-        return best_mixture(draw(FIT_SAMPLES), draw(HELD_OUT_SAMPLES), seed)
-    if name not in NETWORKS:
-        known = expected_of(name, (MIXTURE, *NETWORKS))
-        raise UsageError(f"density model {name!r} is not known: {known}")
+        return best_mixture(z, draw(HELD_OUT_SAMPLES), seed)
+    gaussian = Gaussian.fit(z)
+    if name == GAUSSIAN:
+        return gaussian
+    if name == FULL_MIXTURE:
+        return Whitened(gaussian, FullMixture.fit(gaussian.whiten(z), FULL_COMPONENTS, seed))
     keras.utils.set_random_seed(seed)
     model = NETWORKS[name](size)
     model.build()
     with tqdm(desc=name, total=steps, unit=" updates", delay=2, disable=not progress) as bar:
-        maximum_likelihood(model, draw).train(steps, bar)
-    return model
+        maximum_likelihood(model, whitened(gaussian, draw)).train(steps, bar)
+    return Whitened(gaussian, model)
+
+
+def whitened(gaussian: Gaussian, draw: Sampler) -> Sampler:
+    """The draws of a sampler in the axes of a Gaussian."""
+    return lambda count: gaussian.whiten(draw(count)).astype(np.float32)
 
 
 def best_mixture(z: np.ndarray, held_out: np.ndarray, seed: int) -> DiagonalMixture:
@@ -186,6 +205,9 @@ def density_model_kl(
 
 
 def _log_prob(model: DensityModel) -> Callable[[np.ndarray], np.ndarray]:
+    if isinstance(model, Whitened):
+        log_prob, gaussian = _log_prob(model.model), model.gaussian
+        return lambda z: log_prob(gaussian.whiten(z)) - gaussian.log_volume
     if not isinstance(model, keras.layers.Layer):
         return model.log_prob
     compiled = tf.function(model.log_prob, reduce_retracing=True)
@@ -193,7 +215,7 @@ def _log_prob(model: DensityModel) -> Callable[[np.ndarray], np.ndarray]:
 
 
 class DensityModelKLMetric(LearnedKLMetric):
-    """Lower bounds of KL(q(z)||p(z)) by mixtures, a flow and an LSTM (Algorithm 4)."""
+    """Lower bounds of KL(q(z)||p(z)) by a Gaussian, mixtures, a flow and an LSTM (Algorithm 4)."""
 
     name = "density_model_kl"
     revision = 3
@@ -207,6 +229,11 @@ class DensityModelKLMetric(LearnedKLMetric):
         aggregate = Aggregate.of(subject, dataset)
         count = settings.count(DEFAULT_SAMPLES)
         steps = settings.train_steps or self.default_steps
+        names = [
+            name
+            for name in _MODEL_NAMES
+            if name != FULL_MIXTURE or aggregate.latent_size <= MOST_FULL_DIMENSIONS
+        ]
         models = {
             name: fit_density_model(
                 name,
@@ -216,13 +243,13 @@ class DensityModelKLMetric(LearnedKLMetric):
                 settings.seed,
                 progress=True,
             )
-            for name in tqdm(_MODEL_NAMES, "density models", delay=2)
+            for name in tqdm(names, "density models", delay=2)
         }
         values = density_model_kl(models, aggregate.blocks(count, settings.seed), subject.log_prior)
         reference = aggregate.monte_carlo_kl(settings.num_samples, settings.seed)
         for name, result in values.items():
             model, network = models[name], name in NETWORKS
-            fitted = _about(model) if isinstance(model, DiagonalMixture) else {"steps": steps}
+            fitted = {"steps": steps} if network else _about(model)
             yield Record(
                 f"{self.name}_{name}",
                 result.value,
@@ -243,11 +270,13 @@ class DensityModelKLMetric(LearnedKLMetric):
         )
 
 
-def _about(mixture: DiagonalMixture) -> dict[str, int]:
+def _about(model: DensityModel) -> dict[str, int]:
+    if not isinstance(model, DiagonalMixture):
+        return {"fit_samples": FIT_SAMPLES}
     return {
         "fit_samples": FIT_SAMPLES,
         "held_out_samples": HELD_OUT_SAMPLES,
-        "components": mixture.mixture.n_components,
+        "components": model.mixture.n_components,
     }
 
 

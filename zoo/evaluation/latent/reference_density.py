@@ -33,7 +33,7 @@ _MIXTURES: dict[str, tuple[type[Mixture], bool, tuple[int, ...]]] = {
 }
 _CODES_PER_COMPONENT = 20
 _LEAST_VARIANCE = 0.01  # of a component, where the codes have 1 along each axis
-_MOST_DIMENSIONS = 200  # of a mixture of full covariances: beyond, each fit is minutes
+MOST_FULL_DIMENSIONS = 200  # of a mixture of full covariances: beyond, each fit is minutes
 _EM_STEPS = 200
 _PRIOR_SHARE = 0.01  # that the prior has at least
 
@@ -112,7 +112,7 @@ def fit_candidates(
 
 def _mixtures(n: int, d: int) -> Iterator[tuple[str, type[Mixture], bool, int]]:
     for name, (kind, principal, numbers) in _MIXTURES.items():
-        if kind is FullMixture and d > _MOST_DIMENSIONS:
+        if kind is FullMixture and d > MOST_FULL_DIMENSIONS:
             continue
         for components in numbers:
             if n >= components * _CODES_PER_COMPONENT:

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from zoo.data.images import ImageDataset
 from zoo.errors import UsageError
-from zoo.evaluation.gaussians import log_normal
+from zoo.evaluation.gaussians import log_normal, normal_sampler
 from zoo.noise import row_seeds
 from zoo.pixels import as_floats
 from zoo.registry import STANDARD_NORMAL
@@ -181,8 +181,7 @@ class Subject:
             UsageError: the prior is not N(0, I), and its draws not among the signatures.
         """
         if self.has_standard_prior:
-            generator = np.random.default_rng(seed)
-            return lambda count: generator.standard_normal((count, latent_size), np.float32)
+            return normal_sampler(latent_size, seed)
         self.require("sample_prior")
         drawn = 0
 

@@ -23,7 +23,7 @@ def define(values: flags.FlagValues) -> None:
     help = "What is fitted."
     parsers.define_choice("prior", None, tuple(EX_POST_PRIORS), help, flag_values=values)
     parsers.define_whole("seed", 0, "Seed of codes and fit.", flag_values=values)
-    help = "Updates of a flow; 2000 by default."
+    help = "Updates of a network (maf, two_stage); 2000 by default."
     parsers.define_whole("steps", None, help, flag_values=values)
 
 

@@ -84,7 +84,8 @@ PRIORS = {
 EX_POST_PRIORS = {
     "gmm_full_10": "zoo.distributions.ex_post.FullMixture10",
     "gmm_50": "zoo.distributions.ex_post.DiagonalMixture50",
-    "maf": "zoo.distributions.ex_post.MaskedAutoregressiveFlowHead",
+    "maf": "zoo.distributions.ex_post_networks.MaskedAutoregressiveFlowHead",
+    "two_stage": "zoo.distributions.ex_post_networks.TwoStageHead",
 }
 
 

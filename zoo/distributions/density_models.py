@@ -21,6 +21,7 @@ from tensorflow_probability import distributions as tfd
 from zoo.distributions.code_distributions import log_standard_normal
 from zoo.distributions.made import MADE
 from zoo.errors import UsageError
+from zoo.noise import Noise
 
 LOG_STDDEV_LIMIT = 10.0  # chosen, that of the Gaussian posterior
 _Mixture = TypeVar("_Mixture", bound="Mixture")
@@ -137,6 +138,10 @@ class MaskedAutoregressiveFlow(keras.layers.Layer):
         """log r(z) `[N]`, nats."""
         u, log_det = self.to_base(z)
         return log_standard_normal(u) + log_det
+
+    def draw(self, noise: Noise) -> tf.Tensor:
+        """Codes `[N, D]`, one for each row of the noise."""
+        return self.from_base(noise.normal("prior", (self.latent_size,)))
 
 
 def _inverted(net: MADE, u: tf.Tensor) -> tf.Tensor:

@@ -15,9 +15,7 @@ from sklearn.mixture import GaussianMixture
 
 from zoo.distributions import density_models
 from zoo.distributions.code_distributions import Posterior, log_standard_normal
-from zoo.distributions.density_models import MaskedAutoregressiveFlow
-from zoo.distributions.priors import Mixture, Prior, PriorHead
-from zoo.noise import Noise
+from zoo.distributions.priors import Mixture, PriorHead
 
 
 class FullMixture(Mixture):
@@ -114,51 +112,3 @@ class FullMixture10(ExPostHead):
         """r(z)."""
         parts = (self.mean, self.scale, self.log_weights, self.whiten, self.log_det)
         return FullMixture(*(part.value for part in parts))
-
-
-class Flow(Prior):
-    """`log r(z) = log f(u) - sum log s`, u = (z - m) / s, f a masked autoregressive flow.
-
-    Args:
-        flow: f.
-        mean: m `[D]`.
-        stddev: s `[D]`, positive.
-    """
-
-    def __init__(self, flow: MaskedAutoregressiveFlow, mean: tf.Tensor, stddev: tf.Tensor):
-        self.flow, self.mean, self.stddev = flow, mean, stddev
-
-    def log_prob(self, z: tf.Tensor) -> tf.Tensor:
-        """log r(z) `[N]`, nats."""
-        log_det = tf.reduce_sum(tf.math.log(self.stddev))
-        return self.flow.log_prob((z - self.mean) / self.stddev) - log_det
-
-    def draw(self, noise: Noise) -> tf.Tensor:
-        """Codes `[N, D]`, by D passes through each block."""
-        u = self.flow.from_base(noise.normal("prior", (self.flow.latent_size,)))
-        return self.mean + self.stddev * u
-
-
-class MaskedAutoregressiveFlowHead(ExPostHead):
-    """A masked autoregressive flow on codes of mean 0 and variance 1 in each dimension."""
-
-    def __init__(self, latent_size: int, image_shape: tuple[int, int, int], **kwargs: Any):
-        super().__init__(latent_size, image_shape, **kwargs)
-        self.mean = self._weight("mean", (latent_size,))
-        self.stddev = self._weight("stddev", (latent_size,), "ones")
-        self.flow = MaskedAutoregressiveFlow(latent_size)
-        self.flow.build()
-        self.flow.trainable = False
-
-    def standardize(self, codes: np.ndarray) -> None:
-        """Takes mean and standard deviation of codes `[N, D]`."""
-        self.mean.assign(codes.mean(axis=0))
-        self.stddev.assign(np.maximum(codes.std(axis=0), np.finfo(np.float32).eps))
-
-    def whiten(self, codes: np.ndarray) -> np.ndarray:
-        """Codes `[N, D]` as the flow has them."""
-        return (codes - self.mean.numpy()) / self.stddev.numpy()
-
-    def distribution(self, posterior: Callable[[tf.Tensor], Posterior]) -> Flow:
-        """r(z)."""
-        return Flow(self.flow, self.mean.value, self.stddev.value)

@@ -122,6 +122,7 @@ class PriorHead(keras.layers.Layer):
         posteriors: those that it goes with; none named where it goes with all.
         ex_post: whether it is fitted to the codes of a model that is trained.
         explicit: whether p(z) has a density.
+        exact: whether `log_prob` is that density, and no lower bound of it.
     """
 
     options: tuple[Option, ...] = ()
@@ -129,6 +130,7 @@ class PriorHead(keras.layers.Layer):
     posteriors: tuple[str, ...] = ()
     ex_post = False
     explicit = True
+    exact = True
 
     def __init__(self, latent_size: int, image_shape: tuple[int, int, int], **kwargs: Any):
         super().__init__(**{"dtype": "float32", **kwargs})

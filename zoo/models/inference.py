@@ -193,5 +193,5 @@ class GenerativeModel(AssembledModel):
         if self.config.posterior == "real_nvp" and not self.config.flow_context:
             names.append("to_base")
         if self.config.prior not in (STANDARD_NORMAL, NO_PRIOR):
-            names += ["sample_prior", "log_prior"]
+            names += ["sample_prior", *(["log_prior"] if self.prior_head.exact else [])]
         return tuple(names)

@@ -48,7 +48,11 @@ SIGNATURES = {
     ),
     # Of a prior that is another than N(0, I) alone.
     "sample_prior": Signature(("seed",), ("z",), WITHOUT_PRIOR),
-    "log_prior": Signature(("z",), ("log_prior",), WITHOUT_PRIOR),
+    "log_prior": Signature(
+        ("z",),
+        ("log_prior",),
+        "the prior's density is not known (two_stage), or was not exported, or there is no prior",
+    ),
 }
 
 # What stands for a signature where the runtime has no generator of random numbers of ours.

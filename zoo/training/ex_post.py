@@ -22,10 +22,11 @@ from tqdm import tqdm
 
 from zoo.config import RunConfig
 from zoo.data.images import ImageDataset
-from zoo.distributions.ex_post import ExPostHead, MaskedAutoregressiveFlowHead
+from zoo.distributions.ex_post import ExPostHead
+from zoo.distributions.ex_post_networks import NetworkHead
 from zoo.errors import UsageError, expected_of
-from zoo.evaluation.gaussians import log_normal
-from zoo.evaluation.latent.density_model_kl import maximum_likelihood
+from zoo.evaluation.gaussians import log_normal, normal_sampler
+from zoo.evaluation.latent import fitting
 from zoo.evaluation.statistics import standard_error
 from zoo.evaluation.subject.subject import Subject
 from zoo.files import atomic_folder, write_json
@@ -34,12 +35,13 @@ from zoo.networks import kept
 from zoo.registry import EX_POST_PRIORS, NO_PRIOR
 from zoo.run import Run
 
-DEFAULT_STEPS = 2_000  # of a flow, chosen: minutes on two CPU cores
+DEFAULT_STEPS = 2_000  # of a network, chosen: minutes on two CPU cores
+BATCH_SIZE = 64  # of a network: Dai & Wipf 2019
 FIT_CODES = 20_000  # at least, where codes are drawn; chosen
 RESTARTS = 3  # of a mixture, chosen
 MOST_ITERATIONS, TOLERANCE = 2000, 1e-3  # of EM (Ghosh et al. 2020)
 LEAST_VARIANCE = 1e-6  # that EM adds, in shares of the codes' mean variance; chosen
-_CHECKS = 20  # of the held-out likelihood of a flow, chosen
+_CHECKS = 20  # of a network's held-out likelihood, chosen
 _ROWS = 1000  # judged at once, chosen
 
 
@@ -49,7 +51,8 @@ class Fit:
 
     Attributes:
         log_ratio: mean of log r(z) - log p(z) over held-out codes, nats, p the prior before: by so
-            much the bound of such images is larger. Where there was none, p is N(0, I).
+            much the bound of such images is larger. Where there was none, p is N(0, I); of a prior
+            that is not exact, log r is its own lower bound.
         log_ratio_standard_error: of `log_ratio`.
         fit_codes: of training images, that r was fitted to.
         held_out_codes: of validation images, which chose among fits.
@@ -73,7 +76,7 @@ def fit_prior(
         prior: one of `zoo.registry.EX_POST_PRIORS`.
         output_dir: the new folder.
         seed: of codes and fit.
-        steps: updates of a flow; mixtures have none.
+        steps: updates of a network; mixtures have none.
 
     Raises:
         UsageError: the prior is unknown, the run has no encoder, there are too few codes, a fit
@@ -153,8 +156,8 @@ def _codes(
 
 def _fit(head: ExPostHead, codes: np.ndarray, held_out: np.ndarray, seed: int, steps: int) -> None:
     """Gives the head the weights that fit codes, of several those that fit the held-out ones."""
-    if isinstance(head, MaskedAutoregressiveFlowHead):
-        _fit_flow(head, codes, held_out, seed, steps)
+    if isinstance(head, NetworkHead):
+        _train(head, codes, held_out, seed, steps)
         return
     variance = codes.astype(np.float64).var(axis=0).mean()
     least_variance = LEAST_VARIANCE * max(variance, np.finfo(np.float32).tiny)
@@ -166,28 +169,31 @@ def _fit(head: ExPostHead, codes: np.ndarray, held_out: np.ndarray, seed: int, s
     head.take(max(mixtures, key=lambda fitted: fitted.log_prob(held_out).mean()).mixture)
 
 
-def _fit_flow(
-    head: MaskedAutoregressiveFlowHead,
-    codes: np.ndarray,
-    held_out: np.ndarray,
-    seed: int,
-    steps: int,
+def _train(
+    head: NetworkHead, codes: np.ndarray, held_out: np.ndarray, seed: int, steps: int
 ) -> None:
     keras.utils.set_random_seed(seed)
     head.standardize(codes)
-    white, flow = head.whiten(codes), head.flow
+    white, network, size = head.whiten(codes), head.network, head.latent_size
     rows = np.random.default_rng(seed)
-    flow.trainable = True
-    fit = maximum_likelihood(flow, lambda count: white[rows.integers(len(white), size=count)])
-    best, highest = flow.get_weights(), -np.inf
-    with tqdm(desc="flow", total=steps, unit=" updates", delay=2) as bar:
+    samplers = (
+        lambda count: white[rows.integers(len(white), size=count)],
+        normal_sampler(size, seed + 1),
+    )
+    network.trainable = True
+    variables = network.trainable_variables
+    fit = fitting.Fit(
+        variables, network.loss, samplers, size, BATCH_SIZE, learning_rate=head.learning_rate
+    )
+    best, highest = network.get_weights(), -np.inf
+    with tqdm(desc="prior", total=steps, unit=" updates", delay=2) as bar:
         for stop in np.unique(np.linspace(0, steps, _CHECKS + 1).astype(int)):
             fit.train(int(stop) - fit.steps, bar)
-            likelihood = float(_log_prob(flow, head.whiten(held_out)).mean())
+            likelihood = float(_log_prob(network, head.whiten(held_out)).mean())
             if likelihood > highest:
-                best, highest = flow.get_weights(), likelihood
-    flow.set_weights(best)
-    flow.trainable = False
+                best, highest = network.get_weights(), likelihood
+    network.set_weights(best)
+    network.trainable = False
 
 
 def _log_prob(density: Any, z: np.ndarray) -> np.ndarray:

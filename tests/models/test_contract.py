@@ -80,17 +80,14 @@ def test_one_replica_equals_two(variant):
     with strategy.scope():
         two = compiled(variant)
 
-    @tf.function
-    def step(halves):
-        return strategy.run(two.train_step, args=(halves,))
-
     def distributed(images):
         halves = strategy.experimental_distribute_values_from_function(
             lambda c: tf.nest.map_structure(
                 lambda rows: tf.split(rows, 2)[c.replica_id_in_sync_group], images
             )
         )
-        replicas = {n: strategy.experimental_local_results(v) for n, v in step(halves).items()}
+        logs = strategy.run(two.train_step, args=(halves,))
+        replicas = {name: strategy.experimental_local_results(v) for name, v in logs.items()}
         return {name: np.mean(values) for name, values in replicas.items()}
 
     other_logs = train(two, 1, distributed)

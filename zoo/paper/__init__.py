@@ -103,6 +103,12 @@ EXPERIMENTS = {
         "marginal KL, samples and reconstructions with Bernoulli and QuantizedNormal",
         _cost("9 min"),
     ),
+    "latent_matching": Experiment(
+        "zoo.paper.latent_matching.latent_matching",
+        "its question, beyond it",
+        "the gap between samples and reconstructions by what matches q(z)",
+        _cost("30 min"),
+    ),
     "samples": Experiment(
         "zoo.paper.samples.samples",
         "Figures 24 to 26, Appendix M",

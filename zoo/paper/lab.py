@@ -54,6 +54,14 @@ class Lab:
         name = ",".join([model, *(f"{k}={v}" for k, v in sorted(settings.items()))])
         return self._finished(name, model=model, dataset=dataset, **{**sizes, **settings})
 
+    def fit_prior(self, run: Run, prior: str) -> Run:
+        """The run with a prior that is fitted to its codes (`zoo.fit_prior`)."""
+        folder = run.path.with_name(f"{run.path.name},fitted={prior}")
+        if (folder / "config.json").exists():
+            return zoo.load_run(folder)
+        self._progress(f"fitting {prior} to {run.path.name} ...")
+        return zoo.fit_prior(run, prior, folder)
+
     def classifier(self, dataset: str) -> str | None:
         """The path of the data set's trained classifier; None where it has no labels."""
         if dataset not in self.scale.classifiers:

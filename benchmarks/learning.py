@@ -9,6 +9,7 @@ paper trains 100,000 steps at full width and sweeps the learning rates.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.metadata
 import os
 import statistics
@@ -19,10 +20,14 @@ import numpy as np
 import tensorflow as tf
 
 import zoo
+from zoo.config import EvaluationConfig
+from zoo.errors import UsageError
+from zoo.evaluation.runner import evaluate
 from zoo.evaluation.subject.subject import Subject
 from zoo.files import atomic_file
 from zoo.pictures import grid, save_png, side_by_side
 from zoo.pixels import as_floats
+from zoo.records import INTERVAL
 from zoo.run import Run
 
 RUNS = Path("runs/learning")
@@ -40,6 +45,7 @@ VARIANTS = {
     "vae_categorical": {"model": "vae", "likelihood": "categorical", "batch_size": 16},
 }
 COLUMNS, SAMPLE_ROWS, EDGE = 10, 4, 4
+MARGINAL = ("marginal_kl", "marginal_kl_floor")
 
 
 def main() -> None:
@@ -63,14 +69,15 @@ def main() -> None:
 
 def draw(subject: Subject, run: Run, file: Path) -> None:
     """Test images above their reconstructions where there is an encoder, then samples."""
-    samples = subject.all("sample", seed=0, count=SAMPLE_ROWS * COLUMNS)["images"]
-    picture = grid(samples, COLUMNS)
+    parts = []
     if "encode" in subject.functions:
         originals = run.dataset.split("test").images[:COLUMNS]
-        pair = side_by_side(as_floats(originals), reconstruct(subject, originals), COLUMNS)
-        gap = np.full((EDGE, *pair.shape[1:]), 255, np.uint8)
-        picture = np.concatenate([pair, gap, picture])
-    save_png(file, picture)
+        parts.append(side_by_side(as_floats(originals), reconstruct(subject, originals), COLUMNS))
+    if "sample" in subject.functions:
+        samples = subject.all("sample", seed=0, count=SAMPLE_ROWS * COLUMNS)["images"]
+        parts.append(grid(samples, COLUMNS))
+    gap = np.full((EDGE, *parts[0].shape[1:]), 255, np.uint8)
+    save_png(file, np.concatenate([piece for part in parts for piece in (gap, part)][1:]))
 
 
 def reconstruct(subject: Subject, images: np.ndarray) -> np.ndarray:
@@ -85,6 +92,8 @@ def page(runs: dict[str, Run]) -> str:
     test, train = (as_floats(dataset.split(s).images) for s in ("test", "train"))
     mean_image = np.square(test - train.mean(axis=0)).mean()
     packages = ("tensorflow", "keras", "tensorflow-probability")
+    scores = measured(runs["vae"])
+    data = ", ".join(f"{scores[f'{name}_data']:.3g}" for name in ("fid", "kid"))
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
     head = f"""# What the models learn in {SETTINGS["steps"]:,} steps
 
@@ -96,6 +105,10 @@ rates; this page shows that every model learns, and ranks none.
 - Reconstruction: mean squared error per pixel and channel, in units of the range [0, 1], of the
   decoded point codes of the {len(test)} test images. The mean of the training images gives
   {mean_image:.4f}.
+- Frechet distance and KID of samples: on the features of the pretrained classifier, {len(test)}
+  samples against the test images. Of other data: {data}.
+- KL(q(z)||p(z)): `marginal_kl`, of these images, over its floor; the interval is that of the
+  population (`docs/latent_kl.md`). Nats.
 - Terms: means over the last {runs["vae"].config.training.log_every} training steps, nats per
   example (`l1`: mean over pixels; `critic_*`: logits, or for `wgan_gp` the critic's values).
   Likelihoods of different kinds do not compare.
@@ -110,7 +123,10 @@ their codes alone, and the decoder learns little about images. The unit variance
 reconstructor takes that handle away; with `reconstructor_adversarial` the encoder takes part.
 
 """
-    columns = ("model", "reconstruction", "terms", "losses", "steps/s")
+    columns = (
+        *("model", "reconstruction", "Frechet distance", "KID", "marginal KL / floor"),
+        *("population's KL", "steps/s", "terms", "losses"),
+    )
     lines = [columns, ("---",) * len(columns), *(row(name, run) for name, run in runs.items())]
     table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     return head + table + "".join(pictures(runs))
@@ -127,7 +143,33 @@ def row(name: str, run: Run) -> tuple[str, ...]:
     if "encode" in run.model.available_signatures:
         test = run.dataset.split("test").images
         error = f"{np.square(as_floats(test) - reconstruct(Subject.of_run(run), test)).mean():.4f}"
-    return (f"`{name}`", error, listed(terms), listed(losses), f"{rate:.1f}")
+    scores = measured(run)
+    return (
+        f"`{name}`",
+        error,
+        *(told(scores, *names) for names in (("fid",), ("kid",), MARGINAL)),
+        told(scores, *INTERVAL, between=" to "),
+        f"{rate:.1f}",
+        listed(terms),
+        listed(losses),
+    )
+
+
+def measured(run: Run) -> dict[str, float]:
+    """The metrics of the table that apply to a run, by record; kept in its folder."""
+    values: dict[str, float] = {}
+    for metric in ("fid", "kid", "marginal_kl", "population_kl"):
+        about = Subject.of_run(run), run.dataset, [metric], EvaluationConfig()
+        with contextlib.suppress(UsageError):  # it does not apply
+            entries = evaluate(*about, run.evaluation_file)
+            values |= {entry["metric"]: entry["value"] for entry in entries}
+    return values
+
+
+def told(scores: dict[str, float], *names: str, between: str = " / ") -> str:
+    """Three digits of each, a dash for what is not there."""
+    values = [f"{scores[name]:.3g}" if name in scores else "-" for name in names]
+    return between.join(values) if any(name in scores for name in names) else "-"
 
 
 def listed(values: dict[str, float]) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ def fit_prior(
     _fit(model.prior_head, codes, held_out, seed, steps)
     drawn_from = run.config.model.prior != NO_PRIOR
     before = subject.log_prior(held_out) if drawn_from else log_normal(held_out)
-    log_ratio = _log_prob(model.prior(), held_out) - before
+    log_ratio = _scorer(model.prior())(held_out) - before
     if not np.isfinite(log_ratio).all():
         raise UsageError(f"prior={prior} gives held-out codes no density: expected a fit that does")
     error = standard_error(log_ratio)
@@ -185,20 +186,24 @@ def _train(
     fit = fitting.Fit(
         variables, network.loss, samplers, size, BATCH_SIZE, learning_rate=head.learning_rate
     )
-    best, highest = network.get_weights(), -np.inf
+    log_prob, best, highest = _scorer(network), network.get_weights(), -np.inf
     with tqdm(desc="prior", total=steps, unit=" updates", delay=2) as bar:
         for stop in np.unique(np.linspace(0, steps, _CHECKS + 1).astype(int)):
             fit.train(int(stop) - fit.steps, bar)
-            likelihood = float(_log_prob(network, head.whiten(held_out)).mean())
+            likelihood = float(log_prob(head.whiten(held_out)).mean())
             if likelihood > highest:
                 best, highest = network.get_weights(), likelihood
     network.set_weights(best)
     network.trainable = False
 
 
-def _log_prob(density: Any, z: np.ndarray) -> np.ndarray:
-    """log r of codes `[N, D]`: float64 `[N]`, nats."""
+def _scorer(density: Any) -> Callable[[np.ndarray], np.ndarray]:
+    """log r, compiled: codes `[N, D]` -> float64 `[N]`, nats."""
     compiled = tf.function(density.log_prob, reduce_retracing=True)
-    blocks = (z[start : start + _ROWS] for start in range(0, len(z), _ROWS))
-    parts = [compiled(tf.constant(block, tf.float32)).numpy() for block in blocks]
-    return np.concatenate(parts).astype(np.float64)
+
+    def log_prob(z: np.ndarray) -> np.ndarray:
+        blocks = (z[start : start + _ROWS] for start in range(0, len(z), _ROWS))
+        parts = [compiled(tf.constant(block, tf.float32)).numpy() for block in blocks]
+        return np.concatenate(parts).astype(np.float64)
+
+    return log_prob

@@ -342,6 +342,10 @@ class DensityRatioKLMetric(LearnedKLMetric):
             error = getattr(result, f"{ending}_standard_error".lstrip("_"))
             if not (math.isfinite(value) and math.isfinite(error)):
                 continue  # minus infinity bounds nothing
+            doubts = overfitted(result.temperature)
+            if ending:
+                rests_on = result.donsker_varadhan, result.effective_samples
+                doubts = overshooting(*rests_on, count)
             yield Record(
                 f"{self.name}_{ending}" if ending else self.name,
                 known.value + value,
@@ -350,14 +354,7 @@ class DensityRatioKLMetric(LearnedKLMetric):
                 SPLIT,
                 definition,
                 details,
-                warnings=(
-                    *short(result.steps, self.default_steps),
-                    *(
-                        overshooting(result.donsker_varadhan, result.effective_samples, count)
-                        if ending
-                        else overfitted(result.temperature)
-                    ),
-                ),
+                warnings=(*short(result.steps, self.default_steps), *doubts),
             )
         yield from bounds(algorithm_2)
         yield Picture(

@@ -10,9 +10,10 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 CLIENTS := $(VENV)/.clients
 PEERS := $(VENV)/.peers
+DOCS := $(VENV)/.docs
 DEMO := runs/demo
 
-.PHONY: demo test test-slow test-clients lint format bench clean
+.PHONY: demo test test-slow test-clients lint format bench docs clean
 
 $(INSTALLED): setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
@@ -63,5 +64,12 @@ format: $(INSTALLED)
 bench: $(PEERS)
 	$(BIN)/python -m benchmarks.run
 
+$(DOCS): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,docs]'
+	@touch $@
+
+docs: $(DOCS)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 clean:
-	rm -rf .venv .venv-* build dist *.egg-info
+	rm -rf .venv .venv-* build dist site *.egg-info

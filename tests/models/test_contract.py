@@ -163,15 +163,6 @@ def test_rows_do_not_depend_on_their_neighbours(variant):
         assert np.array_equal(images[0], images[2]) and not np.allclose(images[0], images[1])
 
 
-@pytest.mark.slow
-@each_model
-def test_static_train_step_compiles_with_xla_to_the_same_result(variant):
-    """What a TPU asks for, as far as a machine without one can tell."""
-    plain, other = compiled(variant), compiled(variant)
-    step = tf.function(other.train_step, jit_compile=True)
-    assert_same(train(plain, 1), train(other, 1, step), rtol=1e-3, atol=1e-4)
-
-
 def test_a_tpu_can_reduce_what_replicas_reduce(monkeypatch):
     """Its op takes fewer types than others; only the graph can be built here."""
     dtypes, reduce = set(), tf.distribute.ReplicaContext.all_reduce

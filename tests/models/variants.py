@@ -68,9 +68,16 @@ OPTIONS = variants()
 TRAINED = [*({"model": name} for name in MODELS | INSTRUMENTS), *OPTIONS]
 VARIANTS = [variant for variant in TRAINED if variant["model"] in MODELS]
 # Those whose exports differ: other options change the training alone, and leave the same graphs.
-GRAPH = {"model", "likelihood", "posterior", "prior", "network", "flow_context"}
-GRAPH |= {"adaptive_contrast"}
+PARTS = {"likelihood", "posterior", "prior", "network"}
+GRAPH = {"model", *PARTS, "flow_context", "adaptive_contrast"}
 EXPORTED = [variant for variant in VARIANTS if GRAPH.issuperset(variant)]
+# The models, and what is another path through the code, once each: a compiled step is 100 MB.
+PATHS = [
+    variant
+    for variant in TRAINED
+    if not any(type(value) in (int, float) for value in variant.values())
+    and (variant["model"] == next(iter(MODELS)) or not PARTS.intersection(variant))
+]
 
 
 def fast_then_slow(variants):

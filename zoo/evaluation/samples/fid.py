@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -200,7 +201,10 @@ class FrechetInceptionDistance(FeatureMetric):
             corrected = jackknife_distance(*sides)
             plain = corrected.plain if corrected else frechet_distance(*sides)
             what = f"squared Frechet distance of Gaussians fitted to the features of {pair.sides}"
-            details = {"features": plain.features, "rank_deficient": plain.rank_deficient}
+            details: dict[str, Any] = {
+                "features": plain.features,
+                "rank_deficient": plain.rank_deficient,
+            }
             biased = few(plain.n, max(2000, 2 * plain.features), "biased upwards by as few images")
             if biased and corrected:
                 biased = (f"{biased[0]}; see fid_jackknife",)

@@ -53,6 +53,9 @@ METRICS = {
     "precision_recall": "zoo.evaluation.samples.precision_recall.PrecisionRecallMetric",
     "ms_ssim_diversity": "zoo.evaluation.samples.ms_ssim_diversity.MsSsimDiversity",
     "wasserstein_critic": "zoo.evaluation.samples.wasserstein_critic.WassersteinCritic",
+    "memorisation": "zoo.evaluation.samples.memorisation.Memorisation",
+    "representation": "zoo.evaluation.latent.representation.Representation",
+    "probe": "zoo.evaluation.latent.probe.LinearProbe",
 }
 
 # p(x|z) of explicit decoders: every model that has one takes each of them.

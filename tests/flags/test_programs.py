@@ -153,7 +153,7 @@ def test_from_training_to_report(tmp_path, capsys):
     assert "to step 4: " in say("train", *TINY, f"--run_dir={run}")
     assert "is finished: 4 steps" in say("train", *TINY, f"--run_dir={run}")
 
-    measure = ["--metrics=elbo,marginal_kl", "--num_samples=50"]
+    measure = ["--metrics=elbo,marginal_kl,representation", "--num_samples=50"]
     assert "already" not in say("evaluate", f"--run_dir={run}", *measure)
     written = (run / "evaluation.json").read_bytes()
     said = say("evaluate", f"--run_dir={run}", *measure)
@@ -193,3 +193,20 @@ def test_from_training_to_report(tmp_path, capsys):
     page = (run / "report.html").read_text()
     assert f"{records['elbo']['value']:.6g}" in page and "data:image/png;base64," in page
     assert not re.search(r'(?:src|href)="(?!data:|#)', page)
+
+
+@pytest.mark.slow
+def test_copies_and_classes_of_a_run(trained, tmp_path, capsys):
+    """What takes both an encoder and samples, or labels, of a run that has learned nothing."""
+    asked = ["--metrics=memorisation,probe", "--num_samples=100", f"--output={tmp_path / 'e.json'}"]
+    assert call("evaluate", f"--run_dir={trained / 'run'}", *asked) == 0, capsys.readouterr().err
+    content = json.loads((tmp_path / "e.json").read_text())
+    records = {r["metric"]: r for r in content["records"]}
+    assert records["memorisation"]["value"] > 0.05 < records["memorisation_data"]["value"]
+    assert records["memorisation_reconstructions"]["n"] == 100
+    # Three numbers of an untrained encoder tell less than 50 principal components.
+    assert 0.05 < records["probe"]["value"] < records["probe_data"]["value"]
+    assert records["probe_1_percent"]["details"] == {"labels": 40, "latent_size": 3}
+    assert {p["file"].rsplit("-", 1)[0] for p in content["pictures"]} == {
+        *("e/memorisation-tails", "e/memorisation-nearest", "e/probe-labels")
+    }

@@ -9,6 +9,7 @@ from PIL import Image
 from tests.flags.in_process import call, contents
 
 OF_SAMPLES = "fid,kid,inception_score,precision_recall,ms_ssim_diversity,wasserstein_critic"
+OF_SAMPLES += ",memorisation"
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +45,9 @@ def test_every_metric_of_samples(classifier, tmp_path, monkeypatch, capsys):
     assert array["ms_ssim_diversity"]["n"] == 64
     for name in ("fid", "precision", "recall"):  # the others depend on the order
         assert array[name]["value"] == pytest.approx(folder[name]["value"], rel=1e-3, abs=1e-6)
+    # Noise is no copy of a digit, and nothing is there to be a control.
+    assert array["memorisation"]["value"] > 0.05
+    assert any("no positive control" in w for w in array["memorisation"]["warnings"])
     critic = array["wasserstein_critic"]
     assert any("so few samples by heart" in warning for warning in critic["warnings"])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,19 @@ import numpy as np
 def standard_error(values: Any) -> float:
     """Of the mean of `values [N]`, taken as independent, N at least 2."""
     return float(np.std(values, ddof=1) / len(values) ** 0.5)
+
+
+def jackknife(value: float, without: Sequence[float]) -> tuple[float, float]:
+    """A statistic less the bias that falls as 1 / n, and the standard error of what is left.
+
+    Args:
+        value: of all examples.
+        without: `[G]`, of all but one of G equal parts each, in random order, G at least 2.
+    """
+    left, parts = np.asarray(without, np.float64), len(without)
+    corrected = parts * value - (parts - 1) * left.mean()
+    error = math.sqrt((parts - 1) / parts * np.square(left - left.mean()).sum())
+    return float(corrected), error
 
 
 @dataclasses.dataclass(frozen=True)

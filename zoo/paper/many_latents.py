@@ -7,7 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from zoo.evaluation.gaussians import kl_of_dimensions
 from zoo.evaluation.latent.active_units import active_units
+from zoo.evaluation.latent.representation import (
+    dimensions_of_share,
+    hoyer,
+    participation_ratio,
+)
 from zoo.evaluation.subject.encodings import encode_dataset
 from zoo.figures import panels
 from zoo.paper.lab import Lab
@@ -20,6 +26,14 @@ Rows = list[dict[str, Any]]
 
 _SPREAD = "{dataset}, {size} latents: standard deviation of the posterior mean over the data, by "
 _SPREAD += "dimension, largest first. Sparse codes fall to zero early, dense ones do not."
+
+# How sparse against dense is judged: active units count all that passes a threshold, noise too.
+_SPARSITY = {
+    "share_in_use": ("", "(share of dimensions in use)"),
+    "participation_ratio_kl": (" by the KL of dimensions", "(participation ratio of the KL)"),
+    "participation_ratio": (" by the variance of dimensions", "(participation ratio)"),
+    "hoyer": (" by each code", "(Hoyer's sparsity)"),
+}
 
 
 def many_latents(lab: Lab) -> Outcome:
@@ -65,9 +79,12 @@ def many_latents(lab: Lab) -> Outcome:
 def _claims(
     rows: Rows, where: str, variants: Iterable[str], metrics: Sequence[str]
 ) -> Iterator[Claim]:
-    vae, aae = (mean_and_error(column(rows, "share_in_use", model=m)) for m in ("vae", "aae"))
     statement = f"{where}: the VAE's posterior means are sparse, the AAE's dense"
-    yield compare(statement, vae, aae, "(share of dimensions in use)")
+    for name, (by, unit) in _SPARSITY.items():
+        vae, aae = (mean_and_error(column(rows, name, model=m)) for m in ("vae", "aae"))
+        # More of Hoyer's measure is sparser, of the others denser.
+        sides = (aae, vae) if name == "hoyer" else (vae, aae)
+        yield compare(f"{statement}{by}", *sides, unit)
     for variant in variants:
         for metric in metrics if variant != "vae" else ():
             yield does_better(
@@ -84,9 +101,14 @@ def _spread(lab: Lab, run: Run) -> tuple[np.ndarray, dict[str, Any]]:
     subject = lab.subject(run.path)
     encodings = encode_dataset(subject, run.dataset, cache=subject.cache)
     units = active_units(encodings.mean)
+    kl = kl_of_dimensions(encodings.mean, encodings.stddev)
     return np.sqrt(units.variances), {
         "active_units": units.count,
         "share_in_use": units.count / len(units.variances),
+        "participation_ratio_kl": participation_ratio(kl),
+        "dims90": dimensions_of_share(kl),
+        "participation_ratio": participation_ratio(units.variances),
+        "hoyer": float(hoyer(encodings.mean.astype(np.float64)).mean()),
         "mean_posterior_stddev": float(encodings.stddev.mean()),
         **measure_samples(lab, run),
     }

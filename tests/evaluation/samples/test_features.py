@@ -122,8 +122,12 @@ def test_collapsed_samples_score_one(classifier, dataset):
 def test_fid_of_moved_data_is_the_squared_distance(classifier, dataset):
     """Equal covariances leave |m_r - m_g|^2: two features that move by 10 * 0.1 each."""
     records, _ = measure("fid", subject_of(moved(dataset, 0.1)), dataset)
-    assert list(records) == ["fid_data", "fid"]
+    assert list(records) == ["fid_data", "fid_jackknife_data", "fid", "fid_jackknife"]
     assert records["fid"].value == pytest.approx(2.0, rel=1e-4)
+    assert records["fid"].standard_error is None
+    corrected = records["fid_jackknife"]
+    assert abs(corrected.value - 2.0) < 2 * corrected.standard_error < 2
+    assert "see fid_jackknife" in records["fid"].warnings[0] and not corrected.warnings
     assert 0 < records["fid_data"].value < 0.3
     assert records["fid"].details == {"features": 2, "rank_deficient": False}
     same, _ = measure("fid", subject_of(moved(dataset, 0)), dataset)
@@ -139,18 +143,21 @@ def test_kid_is_that_of_the_features(classifier, dataset):
 
 def test_precision_and_recall_of_the_same_and_of_far_samples(classifier, dataset):
     same, pictures = measure("precision_recall", subject_of(moved(dataset, 0)), dataset)
-    names = ["precision", "recall", "prd_f8", "prd_f_one_eighth"]
+    names = ["precision", "recall", "density", "coverage", "prd_f8", "prd_f_one_eighth"]
     assert list(same) == [f"{n}_data" for n in names] + names
     for name in names:
-        assert same[name].value == pytest.approx(1)
-    assert same["precision"].standard_error is None  # none to be had from 200 of 200
+        # Of each five neighbours' balls those of an example hold it, and its own.
+        assert same[name].value == pytest.approx(1, rel=0.4 if name == "density" else 1e-6)
+    assert 0 < same["precision"].standard_error < 0.1  # halves differ where the whole does not
     assert [picture.name for picture in pictures] == ["prd"]
     near, _ = measure("precision_recall", subject_of(moved(dataset, 0.2)), dataset)
     share = near["precision"].value
     assert 0.1 < share < 0.9 < near["precision_data"].value
-    assert near["precision"].standard_error == pytest.approx(np.sqrt(share * (1 - share) / 200))
+    binomial = np.sqrt(share * (1 - share) / 200)
+    assert binomial / 2 < near["precision"].standard_error < 2 * binomial
     white, _ = measure("precision_recall", subject_of(np.ones((200, 2, 2, 1))), dataset)
     assert (white["precision"].value, white["recall"].value) == (0, 0)
+    assert white["precision"].standard_error is None  # none to be had where all halves say 0
 
 
 @pytest.mark.parametrize(
@@ -221,3 +228,5 @@ def test_few_samples_for_the_features_are_noted(classifier, dataset):
     settings = EvaluationConfig("test", 2, feature_extractor="fake")
     records, _ = measure("fid", subject_of(moved(dataset, 0)), dataset, settings)
     assert records["fid"].details["rank_deficient"]
+    assert list(records) == ["fid_data", "fid"]
+    assert "no fid_jackknife, which takes n = 20" in records["fid"].warnings[1]

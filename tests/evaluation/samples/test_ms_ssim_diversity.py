@@ -86,14 +86,15 @@ def test_equal_images_have_no_diversity():
 
 def test_diversity_is_the_mean_over_ordered_pairs_of_each_batch():
     x = images(13, 28)
-    values = []
+    with_others = []
     for batch in (x[:6], x[6:12]):
         pairs = [(a, b) for a, b in itertools.permutations(range(6), 2)]
         first, second = (batch[[pair[i] for pair in pairs]] for i in (0, 1))
-        values.append(1 - ms_ssim(first, second).mean())
+        with_others += list(ms_ssim(first, second).reshape(6, 5).mean(axis=1))
     result = ms_ssim_diversity(x, batch_size=6)
-    assert result.value == pytest.approx(np.mean(values), abs=1e-5)
-    assert result.standard_error == pytest.approx(abs(values[0] - values[1]) / 2, abs=1e-5)
+    assert result.value == pytest.approx(1 - np.mean(with_others), abs=1e-5)
+    error = 2 * np.std(with_others, ddof=1) / 12**0.5
+    assert result.standard_error == pytest.approx(error, rel=1e-3)
     assert result.n == 12
 
 

@@ -3,7 +3,12 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from zoo.errors import UsageError
-from zoo.evaluation.samples.precision_recall import precision_recall, precision_recall_curve
+from zoo.evaluation.samples.precision_recall import (
+    density_coverage,
+    errors_by_halves,
+    precision_recall,
+    precision_recall_curve,
+)
 
 
 def sample(n=60, d=4, seed=0):
@@ -49,6 +54,47 @@ def test_agrees_with_all_pairs(n):
     assert 0.5 < result.recall < result.precision < 1
 
 
+def test_density_and_coverage_of_three_points():
+    """Of real 0, 1, 3 the balls of one neighbour are [-1, 1], [0, 2] and [1, 5]."""
+    real, generated = np.array([[0.0], [1], [3]]), np.array([[0.5], [2.9], [10]])
+    result = density_coverage(real, generated, neighbours=1)
+    assert (result.density, result.coverage) == (1, 1)
+    assert precision_recall(real, generated, neighbours=1).precision == pytest.approx(2 / 3)
+    far = density_coverage(real, generated + 100, neighbours=1)
+    assert (far.density, far.coverage) == (0, 0)
+
+
+@pytest.mark.parametrize("n", [50, 1500])
+def test_density_agrees_with_all_pairs(n):
+    real, generated = sample(n, 3), 0.7 * sample(n, 3, seed=1) + 0.5
+    inside = cdist(generated, real) <= np.sort(cdist(real, real), axis=1)[:, 5]
+    result = density_coverage(real, generated)
+    assert result.density == pytest.approx(inside.sum() / (5 * n), rel=1e-12)
+    assert result.coverage == inside.any(axis=0).mean()
+
+
+def test_copies_are_nothing_to_density_and_coverage():
+    """Of a thousand fresh examples a tenth is replaced by real ones."""
+    real, generated = sample(1000), sample(1000, seed=1)
+    copied = np.concatenate([real[:100], generated[100:]])
+    before, after = density_coverage(real, generated), density_coverage(real, copied)
+    assert after.density == pytest.approx(before.density, abs=0.05)
+    assert after.coverage == pytest.approx(before.coverage, abs=0.03)
+
+
+def test_halves_have_the_error_of_a_mean():
+    """Of a linear statistic it is that of the formula, up to the chance of eight halvings."""
+    real, generated = sample(400, 1), 3 * sample(400, 1, seed=1)
+    errors = errors_by_halves(lambda a, b: (a.mean(), b.mean()), real, generated, seed=2)
+    expected = [side.std() / 20 for side in (real, generated)]
+    np.testing.assert_allclose(errors, expected, rtol=0.5)
+    many = [
+        errors_by_halves(lambda a, b: (a.mean(), b.mean()), real, generated, seed)
+        for seed in range(200)
+    ]
+    np.testing.assert_allclose(np.sqrt(np.square(many).mean(axis=0)), expected, rtol=0.06)
+
+
 def test_curve_of_identical_and_disjoint_sets():
     x = sample(100)
     same = precision_recall_curve(x, x, runs=2)
@@ -71,7 +117,7 @@ def test_curve_tells_lost_recall_from_lost_precision():
     assert lost_precision.f8 > 0.98 > 0.55 > lost_precision.f_one_eighth
 
 
-@pytest.mark.parametrize("metric", [precision_recall, precision_recall_curve])
+@pytest.mark.parametrize("metric", [precision_recall, precision_recall_curve, density_coverage])
 @pytest.mark.parametrize(
     ("real", "generated", "message"),
     [

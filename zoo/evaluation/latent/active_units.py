@@ -12,6 +12,7 @@ from zoo.config import EvaluationConfig
 from zoo.data.images import ImageDataset
 from zoo.errors import UsageError
 from zoo.evaluation.protocol import Metric, Picture
+from zoo.evaluation.subject.encodings import MEANINGS, mean_code
 from zoo.evaluation.subject.subject import Subject
 from zoo.figures import panels
 from zoo.records import Record
@@ -70,9 +71,8 @@ class ActiveUnitsMetric(Metric):
         """Yields their number; of the point code z where `encode` gives no mean."""
         images = self.images(dataset, settings)
         outputs = subject.all("encode", images=images)
-        code = "mean" if "mean" in outputs else "z"
-        units = active_units(outputs[code])
-        meaning = {"mean": "E[z_i|x]", "z": "the point code z_i of x"}[code]
+        code = mean_code(subject, outputs)
+        units, meaning = active_units(outputs[code]), MEANINGS[code]
         size = len(units.variances)
         yield Record(
             "active_units",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -12,23 +14,35 @@ from zoo.data.images import ImageDataset
 from zoo.errors import UsageError
 from zoo.evaluation.protocol import few
 from zoo.evaluation.samples.features import FeatureMetric
+from zoo.evaluation.statistics import jackknife
 from zoo.evaluation.subject.subject import Subject
 from zoo.records import Record
+
+_PARTS = 10  # of the jackknife; chosen
+_EXAMPLES_PER_FEATURE = 1.5  # chosen: with fewer the bias does not fall as 1 / n
 
 
 @dataclasses.dataclass(frozen=True)
 class FrechetDistance:
     """The squared Frechet (2-Wasserstein) distance of two fitted Gaussians.
 
-    There is no standard error: the estimate is biased upwards by an amount that falls with n, so
-    that an error bar without the bias would mislead. Compare at equal n only.
+    It has no standard error: the estimate is biased upwards by an amount that falls with n, mostly
+    far more than it varies. Compare at equal n only; `jackknife_distance` has neither fault.
     """
 
     value: float
     n: int  # examples on each side
     features: int  # dimensions
     rank_deficient: bool  # n <= features: the covariances are singular and the bias is large
-    standard_error: None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class JackknifeDistance:
+    """The distance less its bias; below zero now and then."""
+
+    value: float
+    standard_error: float
+    plain: FrechetDistance
 
 
 class Moments:
@@ -59,6 +73,16 @@ class Moments:
         self.mean = self.mean + step * (count / total)
         self.count = total
 
+    def without(self, part: Moments) -> Moments:
+        """Those of all examples but a part of them, of the same features."""
+        rest = Moments()
+        rest.count = self.count - part.count
+        rest.mean = self.mean + (self.mean - part.mean) * (part.count / rest.count)
+        step = part.mean - rest.mean
+        shift = np.outer(step, step) * (part.count * rest.count / self.count)
+        rest._scatter = self._scatter - part._scatter - shift
+        return rest
+
     @property
     def covariance(self) -> np.ndarray:
         """Unbiased covariance [F, F].
@@ -73,10 +97,42 @@ class Moments:
 
 def frechet_distance(real: np.ndarray, generated: np.ndarray) -> FrechetDistance:
     """The distance of features [N, F] from as many others [N, F]; see `distance_of_moments`."""
-    sides = Moments(), Moments()
-    for name, side, features in zip(("real", "generated"), sides, (real, generated), strict=True):
-        side.update(checked_features(name, features, at_least=2))
-    return distance_of_moments(*sides)
+    return distance_of_moments(*(_moments(side) for side in _checked(real, generated)))
+
+
+def jackknife_distance(real: np.ndarray, generated: np.ndarray) -> JackknifeDistance | None:
+    """The distance of features [N, F] from as many others, each in random order, less its bias.
+
+    A tenth of both sides at a time is left out. With D = 64, N = 500 and a true distance of 1.28
+    the plain value is 6.20 and this one 1.31 +- 0.24.
+
+    Returns:
+        None where N is below 1.5 F: the bias does not fall as 1 / N there, and what is left after
+        the correction can be more than the distance.
+
+    Raises:
+        UsageError: as `frechet_distance`.
+    """
+    sides = _checked(real, generated)
+    whole = [_moments(side) for side in sides]
+    plain = distance_of_moments(*whole)
+    if plain.n < max(2 * _PARTS, _EXAMPLES_PER_FEATURE * plain.features):
+        return None
+    without = []
+    for parts in zip(*(np.array_split(side, _PARTS) for side in sides), strict=True):
+        rest = [all_of.without(_moments(part)) for all_of, part in zip(whole, parts, strict=True)]
+        without.append(distance_of_moments(*rest).value)
+    return JackknifeDistance(*jackknife(plain.value, without), plain)
+
+
+def _checked(real: np.ndarray, generated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return checked_features("real", real, 2), checked_features("generated", generated, 2)
+
+
+def _moments(features: np.ndarray) -> Moments:
+    moments = Moments()
+    moments.update(features)
+    return moments
 
 
 def distance_of_moments(real: Moments, generated: Moments) -> FrechetDistance:
@@ -133,25 +189,49 @@ class FrechetInceptionDistance(FeatureMetric):
     """The Frechet distance of features of the data from those of samples."""
 
     name = "fid"
+    revision = 2
 
     def measure(
         self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig
     ) -> Iterator[Record]:
-        """Yields the distance of the data from other data, then from samples."""
+        """Yields the distance of the data from other data, then from samples, as it is published
+        and less its bias."""
         for pair in self.pairs(subject, dataset, settings):
-            result = frechet_distance(pair.first.features, pair.second.features)
+            sides = pair.first.features, pair.second.features
+            corrected = jackknife_distance(*sides)
+            plain = corrected.plain if corrected else frechet_distance(*sides)
+            what = f"squared Frechet distance of Gaussians fitted to the features of {pair.sides}"
+            details: dict[str, Any] = {
+                "features": plain.features,
+                "rank_deficient": plain.rank_deficient,
+            }
+            biased = few(plain.n, max(2000, 2 * plain.features), "biased upwards by as few images")
+            if biased and corrected:
+                biased = (f"{biased[0]}; see fid_jackknife",)
+            elif biased:
+                least = math.ceil(_EXAMPLES_PER_FEATURE * plain.features)
+                biased += (f"no fid_jackknife, which takes n = {max(2 * _PARTS, least)}",)
             yield self.record(
                 subject,
                 settings,
                 f"fid{pair.ending}",
-                result.value,
-                result.standard_error,
-                result.n,
-                f"squared Frechet distance of Gaussians fitted to the features of {pair.sides}; "
-                "its bias falls with n: compare at equal n",
-                warnings=few(
-                    result.n, max(2000, 2 * result.features), "biased upwards by as few images"
-                ),
-                features=result.features,
-                rank_deficient=result.rank_deficient,
+                plain.value,
+                None,
+                plain.n,
+                f"{what}; its bias falls with n: compare at equal n",
+                biased,
+                **details,
             )
+            if corrected:
+                yield self.record(
+                    subject,
+                    settings,
+                    f"fid_jackknife{pair.ending}",
+                    corrected.value,
+                    corrected.standard_error,
+                    plain.n,
+                    f"{what}, less the bias that falls as 1 / n, by leaving out a tenth at a time; "
+                    "below 0 by chance where the distance is 0",
+                    parts=_PARTS,
+                    **details,
+                )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -19,8 +20,23 @@ from zoo.evaluation.subject.subject import Subject
 from zoo.records import Record
 
 NEIGHBOURS = 3  # [R]
+DENSITY_NEIGHBOURS = 5  # [R]
+HALVINGS = 8  # of both sides, for standard errors; chosen
 CLUSTERS = 20  # [F]
 _BLOCK = 1024  # rows of a block of pairwise distances, chosen
+
+_DEFINITIONS = {
+    "precision": f"share of the second within the {NEIGHBOURS}-nearest-neighbour balls of the "
+    "first",
+    "recall": f"share of the first within the {NEIGHBOURS}-nearest-neighbour balls of the second",
+    "density": "how many of the second a ball of the first holds, relative to its k = "
+    f"{DENSITY_NEIGHBOURS} neighbours; about 1 where they are alike, more is possible",
+    "coverage": f"share of the {DENSITY_NEIGHBOURS}-nearest-neighbour balls of the first that hold "
+    "any of the second",
+    "prd_f8": f"largest F_8, which weighs recall, along the PRD curve of {CLUSTERS} clusters",
+    "prd_f_one_eighth": f"largest F_1/8, which weighs precision, along the PRD curve of {CLUSTERS} "
+    "clusters",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +45,16 @@ class PrecisionRecall:
 
     precision: float
     recall: float
+    neighbours: int
+    n: int  # examples on each side
+
+
+@dataclasses.dataclass(frozen=True)
+class DensityCoverage:
+    """Density, of which 1 is that of the data themselves and more is possible, and coverage."""
+
+    density: float
+    coverage: float
     neighbours: int
     n: int  # examples on each side
 
@@ -60,15 +86,74 @@ def precision_recall(
     Raises:
         UsageError: the sides are not finite matrices of one shape, or N is not above `neighbours`.
     """
-    if neighbours < 1:
-        raise UsageError(f"neighbours={neighbours} is not accepted: expected at least 1")
-    real, generated = _pair(real, generated, at_least=neighbours + 1)
+    real, generated = _checked(real, generated, neighbours)
     return PrecisionRecall(
         precision=_share_covered(generated, by=real, neighbours=neighbours),
         recall=_share_covered(real, by=generated, neighbours=neighbours),
         neighbours=neighbours,
         n=len(real),
     )
+
+
+def density_coverage(
+    real: np.ndarray, generated: np.ndarray, neighbours: int = DENSITY_NEIGHBOURS
+) -> DensityCoverage:
+    """How many balls of real examples hold a generated one, and how many of them hold any (Naeem
+    et al. 2020 [R]).
+
+        density = (1 / (k N)) sum_g #{r: g in ball(r)},  coverage = share of r whose ball holds a g.
+
+    One outlier among the real examples has a wide ball, which precision takes for a whole region;
+    density weighs it as one of k. Both are blind to copies.
+
+    Args:
+        real: features [N, F].
+        generated: features [N, F], as many.
+        neighbours: k, whose distance from a real example is the radius of its ball; 5 as published
+            [R].
+
+    Raises:
+        UsageError: as `precision_recall`.
+    """
+    real, generated = _checked(real, generated, neighbours)
+    held = np.zeros(len(real), np.int64)
+    for inside in _inside(generated, real, neighbours):
+        held += inside.sum(axis=0)
+    return DensityCoverage(
+        density=float(held.sum() / (neighbours * len(generated))),
+        coverage=float((held > 0).mean()),
+        neighbours=neighbours,
+        n=len(real),
+    )
+
+
+def errors_by_halves(
+    statistics: Callable[[np.ndarray, np.ndarray], Sequence[float]],
+    real: np.ndarray,
+    generated: np.ndarray,
+    seed: int = 0,
+) -> np.ndarray:
+    """Standard errors [K] of K statistics of two sets, each of as many examples.
+
+    Both sides are cut into halves by chance, again and again; half the difference of two halves has
+    the standard error of the whole. A bootstrap would be wrong here: an example and its copy are
+    each other's nearest neighbours, and their balls have no radius.
+
+    Args:
+        statistics: of a part of both sides, [K] numbers.
+        real: [N, F].
+        generated: [N, F].
+        seed: of the halvings.
+    """
+    generator = np.random.default_rng(seed)
+    differences = []
+    for _ in range(HALVINGS):
+        halves = [
+            np.array_split(side[generator.permutation(len(side))], 2) for side in (real, generated)
+        ]
+        one, other = (np.asarray(statistics(*pair)) for pair in zip(*halves, strict=True))
+        differences.append((one - other) / 2)
+    return np.sqrt(np.square(differences).mean(axis=0))
 
 
 def precision_recall_curve(
@@ -128,8 +213,22 @@ def _pair(real: np.ndarray, generated: np.ndarray, at_least: int) -> tuple[np.nd
     return real, generated
 
 
+def _checked(
+    real: np.ndarray, generated: np.ndarray, neighbours: int
+) -> tuple[np.ndarray, np.ndarray]:
+    if neighbours < 1:
+        raise UsageError(f"neighbours={neighbours} is not accepted: expected at least 1")
+    return _pair(real, generated, at_least=neighbours + 1)
+
+
 def _share_covered(points: np.ndarray, by: np.ndarray, neighbours: int) -> float:
     """Share of `points` that lie in at least one ball of `by`."""
+    covered = [inside.any(axis=1) for inside in _inside(points, by, neighbours)]
+    return float(np.concatenate(covered).mean())
+
+
+def _inside(points: np.ndarray, by: np.ndarray, neighbours: int) -> Iterator[np.ndarray]:
+    """Blocks of rows of [len(points), len(by)]: which points lie in which balls."""
     # About one centre the expanded square cancels least; points on the edge of a ball, such as a
     # set's own, are told inside from outside by more than its rounding error.
     centre = by.mean(axis=0)
@@ -138,8 +237,8 @@ def _share_covered(points: np.ndarray, by: np.ndarray, neighbours: int) -> float
     radii = np.concatenate(
         [np.partition(rows, neighbours)[:, neighbours] for rows in _squared_distances(by, by)]
     )
-    inside = [(rows <= radii + slack).any(axis=1) for rows in _squared_distances(points, by)]
-    return float(np.concatenate(inside).mean())
+    for rows in _squared_distances(points, by):
+        yield rows <= radii + slack
 
 
 def _squared_distances(a: np.ndarray, b: np.ndarray) -> Iterator[np.ndarray]:
@@ -159,46 +258,42 @@ def _largest_f(precision: np.ndarray, recall: np.ndarray, beta: float) -> float:
     return float(np.max((1 + beta**2) * precision * recall / np.maximum(denominator, 1e-10)))
 
 
+def ball_statistics(real: np.ndarray, generated: np.ndarray) -> tuple[float, float, float, float]:
+    """Precision, recall, density and coverage of features [N, F] of both sides."""
+    shares, balls = precision_recall(real, generated), density_coverage(real, generated)
+    return shares.precision, shares.recall, balls.density, balls.coverage
+
+
 class PrecisionRecallMetric(FeatureMetric):
-    """Improved precision and recall, and the largest F-scores of the PRD curve."""
+    """Improved precision and recall, density and coverage, and the F-scores of the PRD curve."""
 
     name = "precision_recall"
     least = CLUSTERS
+    revision = 2
 
     def measure(
         self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig
     ) -> Iterator[Record | Picture]:
-        """Yields the four numbers of data and other data, then of data and samples; the curves."""
+        """Yields the six numbers of data and other data, then of data and samples; the curves."""
         curves = {}
         for pair in self.pairs(subject, dataset, settings):
             features = pair.first.features, pair.second.features
-            shares = precision_recall(*features)
             curve = precision_recall_curve(*features, seed=settings.seed)
             curves["other data" if pair.ending else "samples"] = curve
-            balls = f"within the {NEIGHBOURS}-nearest-neighbour balls of"
-            given = f"features of {pair.sides}; standard error with the balls held fixed"
-            prd = f"along the PRD curve of {CLUSTERS} clusters, features of {pair.sides}"
-            values = {
-                "precision": (shares.precision, f"share of the second {balls} the first, {given}"),
-                "recall": (shares.recall, f"share of the first {balls} the second, {given}"),
-                "prd_f8": (curve.f8, f"largest F_8, which weighs recall, {prd}"),
-                "prd_f_one_eighth": (
-                    curve.f_one_eighth,
-                    f"largest F_1/8, which weighs precision, {prd}",
-                ),
-            }
-            for name, (value, definition) in values.items():
-                share = name in ("precision", "recall") and 0 < value < 1
-                error = (value * (1 - value) / shares.n) ** 0.5 if share else None
+            values = (*ball_statistics(*features), curve.f8, curve.f_one_eighth)
+            errors = errors_by_halves(ball_statistics, *features, settings.seed).tolist()
+            for (name, what), value, error in itertools.zip_longest(
+                _DEFINITIONS.items(), values, errors
+            ):
                 yield self.record(
                     subject,
                     settings,
                     name + pair.ending,
                     value,
-                    error,
-                    shares.n,
-                    definition,
-                    few(shares.n, 2000, "balls about so few images are wide"),
+                    error or None,  # where every half says the same there is none to be had
+                    curve.n,
+                    f"{what}; features of {pair.sides}",
+                    few(curve.n, 2000, "balls about so few images are wide"),
                 )
         yield Picture(
             "prd",

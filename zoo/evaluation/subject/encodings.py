@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from zoo.evaluation.subject.subject import Subject
 from zoo.files import atomic_file, read_bytes
 
 ENCODED_SPLITS = ("train", "validation")  # the aggregate posterior is taken over both [P]
+
+MEANINGS = {"mean": "E[z_i|x]", "z": "the point code z_i of x"}  # of codes, the first preferred
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +85,21 @@ def encode_dataset(
         except UsageError as error:  # of a run that may only be read, say
             logging.warning("the encodings are not kept: %s", error)
     return encodings
+
+
+def mean_code(subject: Subject, outputs: Mapping[str, np.ndarray]) -> str:
+    """The name, of `MEANINGS`, of the code of an image among the outputs of `encode`.
+
+    Raises:
+        UsageError: there is none.
+    """
+    for name in MEANINGS:
+        if name in outputs:
+            return name
+    raise UsageError(
+        f"{subject.name}: its encode gives {', '.join(outputs)}; expected "
+        f"{' or '.join(MEANINGS)}, a code of each image"
+    )
 
 
 def images_at(

@@ -49,6 +49,7 @@ setup(
     packages=find_packages(include=["zoo", "zoo.*"]),
     package_data={
         "zoo": ["py.typed"],
+        "zoo.export.serving": ["page/*"],
         "zoo.flags": ["presets/*.flags", "presets/*/*.flags"],
         "zoo.paper": ["sweeps/*.json"],
         "zoo.pretrained": ["**/*.json", "**/*.jsonl", "**/*.npz", "**/*.png"],
@@ -82,6 +83,7 @@ setup(
             "onnxruntime>=1.20",
             "openvino>=2025.0",
             "ovmsclient>=2023.1",
+            "playwright>=1.50",  # drives the system's Chromium
         ],
         # Peers of the benchmarks, pinned: a ratio speaks of a version.
         "bench": ["pythae==0.1.2", "torch==2.13.0"],

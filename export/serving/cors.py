@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from email.message import Message
 
 from zoo.errors import UsageError
 
 ANY = "*"
+Headers = Mapping[str, str] | Message
 _ORIGIN = re.compile(r"https?://([\w.-]+|\[[0-9a-fA-F:]+\])(:\d{1,5})?", re.ASCII)
 _PREFLIGHT_SECONDS = "600"  # for which a browser need not ask again; chosen
 
@@ -32,7 +34,7 @@ class Origins:
                 )
         self._allowed = frozenset(origin.lower() for origin in allowed)
 
-    def headers(self, request: Mapping[str, str]) -> dict[str, str]:
+    def headers(self, request: Headers) -> dict[str, str]:
         """What an answer says of it, from the headers of the request."""
         origin = request.get("Origin")
         if not self._allowed:
@@ -41,7 +43,7 @@ class Origins:
             return {"Vary": "Origin"}
         return {"Vary": "Origin", "Access-Control-Allow-Origin": origin}
 
-    def preflight(self, method: str, request: Mapping[str, str]) -> dict[str, str] | None:
+    def preflight(self, method: str, request: Headers) -> dict[str, str] | None:
         """The headers that answer a browser which asks before it calls; None where none does, or
         its page may not."""
         asks = method == "OPTIONS" and "Access-Control-Request-Method" in request

@@ -162,7 +162,7 @@ def test_an_image_is_read_back_with_its_bound(trained, look, photo):
         assert numbers["ELBO"] == pytest.approx(difference, abs=0.02)
         assert page.locator(".bars rect").count() == 50
         before = page.evaluate(PIXELS, "picture")
-        page.click("text=To the sliders")
+        page.get_by_role("button", name="To the sliders").click()
         other_than(page, before)
 
 

@@ -133,6 +133,7 @@ class FrechetInceptionDistance(FeatureMetric):
     """The Frechet distance of features of the data from those of samples."""
 
     name = "fid"
+    lower_is_better = ("fid",)
 
     def measure(
         self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig

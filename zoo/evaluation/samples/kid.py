@@ -94,6 +94,7 @@ class KernelInceptionDistance(FeatureMetric):
     """The kernel distance of features of the data from those of samples."""
 
     name = "kid"
+    lower_is_better = ("kid",)
 
     def measure(
         self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig

@@ -163,6 +163,7 @@ class PrecisionRecallMetric(FeatureMetric):
     """Improved precision and recall, and the largest F-scores of the PRD curve."""
 
     name = "precision_recall"
+    higher_is_better = ("precision", "recall", "prd_f8", "prd_f_one_eighth")
     least = CLUSTERS
 
     def measure(

@@ -64,6 +64,7 @@ def define(values: flags.FlagValues) -> None:
 def main(values: flags.FlagValues) -> None:
     """Serves."""
     source = program.exactly_one(values, "model", "pretrained")
+    Origins(values.allow_origin)  # refused before anything is loaded
     run = open_pretrained(values.pretrained) if source == "pretrained" else None
     if run is None:
         _check_model(Path(values["model"].value))
@@ -71,7 +72,6 @@ def main(values: flags.FlagValues) -> None:
     address = _address(values["address"].value, values["allow_remote"].value)
     for name in ("batch_size", "request_megabytes", "json_megabytes", "concurrency"):
         program.check_positive(values, f"max_{name}")
-    Origins(values.allow_origin)  # refused before anything is loaded
     try:
         import grpc  # noqa: F401
     except ModuleNotFoundError:

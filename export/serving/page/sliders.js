@@ -24,7 +24,7 @@ export class Sliders {
       at("new-code").onclick = () => attempt(() => this.draw());
       await this.draw();
     } else {
-      await this.show(this.code);
+      await this.shown.ask(this.code);
     }
     this.lay(await leading(this.decode, this.size, mostRows));
   }
@@ -32,19 +32,14 @@ export class Sliders {
   // A code of the model's prior, under a fresh seed.
   async draw() {
     const [seed] = crypto.getRandomValues(new Uint32Array(1));
-    const { z, images } = await this.model.call("sample", { seed: [seed >>> 1] });
-    this.set(z[0]);
-    draw(at("picture"), images[0]);
+    const { z } = await this.model.call("sample", { seed: [seed >>> 1] });
+    await this.take(z[0]); // not its images: a decode under way would come after them
   }
 
   take(code) {
-    this.set(code);
-    this.shown.ask(this.code);
-  }
-
-  set(code) {
     this.code = code.slice();
     this.rows.forEach((row) => row.follow());
+    return this.shown.ask(this.code);
   }
 
   async show(code) {

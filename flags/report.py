@@ -24,6 +24,8 @@ def define(values: flags.FlagValues) -> None:
     paths.define_path("runs", None, "Folder with runs below it.", flag_values=values)
     help = "File that zoo-evaluate --output wrote."
     paths.define_path("evaluation", None, help, flag_values=values)
+    help = "Draw samples, reconstructions and walks from the weights of the runs; takes longer."
+    flags.DEFINE_bool("draw", True, help, flag_values=values)
 
 
 def main(values: flags.FlagValues) -> None:
@@ -37,12 +39,15 @@ def main(values: flags.FlagValues) -> None:
     run = sources.run_of(values)
     target = place.with_suffix(".html") if source == "evaluation" else place / "report.html"
     check_writable(target)
+    program.start_tensorflow()
     from zoo.report import write_evaluation, write_overview, write_report
 
     if run is not None:
-        written = write_report(run)
+        written = write_report(run, values.draw)
+    elif source == "runs":
+        written = write_overview(place, values.draw)
     else:
-        written = write_overview(place) if source == "runs" else write_evaluation(place)
+        written = write_evaluation(place)
     print(f"wrote {written}")
 
 

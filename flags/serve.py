@@ -4,8 +4,8 @@ zoo-serve --model=served/vae
 zoo-serve --pretrained=color_mnist_mini/vae
 
 serves the newest version of served/vae, and the others under /versions/N, on loopback until it gets
-SIGINT or SIGTERM; then it answers what has arrived and exits with 0. In production, let TF Serving
-serve the same folder.
+SIGINT or SIGTERM; then it answers what has arrived and exits with 0. At / is a page to look at the
+model with. In production, let TF Serving serve the same folder.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 from absl import flags
 
 from zoo.errors import UsageError
+from zoo.export.serving.cors import Origins
 from zoo.flags import parsers, paths, program
 from zoo.pretrained import open_pretrained
 from zoo.run import Run
@@ -37,6 +38,13 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_string("address", "127.0.0.1", "IP address to listen on.", flag_values=values)
     flags.DEFINE_bool(
         "allow_remote", False, "Accept an --address that others can reach.", flag_values=values
+    )
+    flags.DEFINE_list(
+        "allow_origin",
+        [],
+        "Pages of other servers that may call the REST API, by origin, as https://example.org; * "
+        "for all. Its own page always may.",
+        flag_values=values,
     )
     parsers.define_whole("max_batch_size", 256, "Most rows of a request.", flag_values=values)
     parsers.define_whole(
@@ -56,6 +64,7 @@ def define(values: flags.FlagValues) -> None:
 def main(values: flags.FlagValues) -> None:
     """Serves."""
     source = program.exactly_one(values, "model", "pretrained")
+    Origins(values.allow_origin)  # refused before anything is loaded
     run = open_pretrained(values.pretrained) if source == "pretrained" else None
     if run is None:
         _check_model(Path(values["model"].value))
@@ -84,11 +93,14 @@ def main(values: flags.FlagValues) -> None:
     with (
         _exported(run) if run else contextlib.nullcontext(Path(values["model"].value)) as folder,
         contextlib.closing(Stop()) as stop,
-        Server(folder, address, rest_port, grpc_port, limits, values.trust) as server,
+        Server(
+            folder, address, rest_port, grpc_port, limits, values.trust, values.allow_origin
+        ) as server,
     ):
         host = f"[{address}]" if ":" in address else address
         print(
             f"{NOTICE}\n{server.model.name}, version {server.version}: "
+            f"page http://{host}:{server.rest_port}/, "
             f"REST http://{host}:{server.rest_port}/v1/models/{server.model.name}, "
             f"gRPC {host}:{server.grpc_port}",
             flush=True,

@@ -262,13 +262,16 @@ class Run:
         from zoo.models import build_model
         from zoo.networks import kept
 
+        missing = UsageError(f"{self.path} has no checkpoint yet: train it first")
+        if self.checkpoint == NEWEST and not self.checkpoints.newest():
+            raise missing  # before a network is built
         training, networks = self.config.training, kept.read(self.path)
         how = training.seed, training.dtype_policy, networks
         model = build_model(self.config.model, self.image_shape, *how)
         if self.checkpoint == BEST:
             self.checkpoints.restore_best(model)
         elif not self.checkpoints.restore(model):
-            raise UsageError(f"{self.path} has no checkpoint yet: train it first")
+            raise missing
         return model
 
     @functools.cached_property

@@ -1,4 +1,4 @@
-"""The HTTP server under the REST API: Python's own, with bounds on every connection."""
+"""The HTTP server under the REST API and the page: Python's, with bounds on every connection."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ import socket
 import sys
 import threading
 import time
+import urllib.parse
 from collections import Counter
+from collections.abc import Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from zoo.export.serving import rest
+from zoo.export.serving.cors import Origins
+from zoo.export.serving.live_page import SECURITY_HEADERS, live_page
 from zoo.export.serving.model import ServedModel
 
 _LINGER_SECONDS = 2.0  # chosen
@@ -48,6 +52,7 @@ class RestServer(ThreadingHTTPServer):
         address: to listen on.
         port: 0 takes a free one; see `server_port`.
         model: what it serves.
+        origins: whose pages may call it, beside its own.
 
     Raises:
         OSError: the port is taken.
@@ -56,8 +61,9 @@ class RestServer(ThreadingHTTPServer):
     daemon_threads = False  # so that closing waits for the answers under way
     request_queue_size = 128  # connections that the kernel holds ready
 
-    def __init__(self, address: str, port: int, model: ServedModel):
-        self.model, self.limits = model, model.limits
+    def __init__(self, address: str, port: int, model: ServedModel, origins: Origins):
+        self.model, self.limits, self.origins = model, model.limits, origins
+        self.page = live_page(model.name, model.limits.max_batch_size)
         self.stopping = False
         self._open: dict[socket.socket, _Connection] = {}
         self._changed = threading.Condition()  # guards the connections
@@ -188,6 +194,7 @@ class _Timed(io.RawIOBase):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = default_request_version = "HTTP/1.1"
     server_version, sys_version = "zoo-serve", ""
+    _headers_of_origin: Mapping[str, str] = {}
     disable_nagle_algorithm = True  # or an answer waits for the client's delayed ACK, 40 ms
     server: RestServer
 
@@ -199,14 +206,24 @@ class _Handler(BaseHTTPRequestHandler):
 
     def handle_one_request(self) -> None:
         self._timed.expect(self.server.limits.read_seconds, idle=True)
+        self._headers_of_origin = {}
         super().handle_one_request()
 
     def _answer(self) -> None:
+        self._headers_of_origin = self.server.origins.headers(self.headers)
         body = self._body()
         if body is None:
             return
         self.server.serves(self.connection)
-        self._send(*rest.answer(self.server.model, self.command, self.path, body))
+        file = self.server.page.get(urllib.parse.urlsplit(self.path).path)
+        preflight = self.server.origins.preflight(self.command, self.headers)
+        if file and self.command in ("GET", "HEAD"):
+            self._send(HTTPStatus.OK, *file)
+        elif preflight is not None:
+            self._headers_of_origin = preflight
+            self._send(HTTPStatus.OK, b"")
+        else:
+            self._send(*rest.answer(self.server.model, self.command, self.path, body))
 
     do_GET = do_POST = do_HEAD = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _answer  # noqa: N815
 
@@ -248,13 +265,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         self._send(HTTPStatus(code), rest.error_body(message or HTTPStatus(code).phrase))
 
-    def _send(self, status: HTTPStatus, body: bytes) -> None:
+    def _send(
+        self, status: HTTPStatus, body: bytes, content_type: str = "application/json"
+    ) -> None:
         if self.server.stopping:
             self.close_connection = True
         wfile, self.wfile = self.wfile, io.BytesIO()  # so that head and body are sent at once
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
+        for name, value in {**SECURITY_HEADERS, **self._headers_of_origin}.items():
+            self.send_header(name, value)
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()

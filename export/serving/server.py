@@ -6,11 +6,12 @@ import contextlib
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
 from zoo.errors import UsageError
+from zoo.export.serving.cors import Origins
 from zoo.export.serving.grpc import grpc_server
 from zoo.export.serving.http_server import RestServer
 from zoo.export.serving.limits import Limits, Refusal
@@ -29,9 +30,10 @@ class Server:
         grpc_port: 0 takes a free one.
         limits: bounds on what a request may cost.
         trust: load versions whatever their operations may do.
+        allow_origins: of the pages that may call the REST API, see `Origins`; its own always may.
 
     Raises:
-        UsageError: no version can be loaded, or a port is taken.
+        UsageError: no version can be loaded, a port is taken, or an origin is none.
     """
 
     def __init__(
@@ -42,7 +44,9 @@ class Server:
         grpc_port: int = 0,
         limits: Limits | None = None,
         trust: bool = False,
+        allow_origins: Sequence[str] = (),
     ):
+        origins = Origins(allow_origins)
         self.model = ServedModel(folder, limits or Limits(), trust)
         try:
             self.version = self.model.version(self.model.name).number
@@ -50,7 +54,7 @@ class Server:
             failures = "; ".join(f"{n}: {why}" for n, why in self.model.failures().items())
             raise UsageError(f"no version of {folder} can be loaded: {failures}") from None
         with _reported(address, rest_port):
-            self._rest = RestServer(address, rest_port, self.model)
+            self._rest = RestServer(address, rest_port, self.model, origins)
         self.rest_port = self._rest.server_port
         with _reported(address, grpc_port), contextlib.ExitStack() as undo:
             undo.callback(self._rest.server_close)

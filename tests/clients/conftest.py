@@ -1,6 +1,9 @@
-"""Exports that the foreign clients load, each made once per session, with the portable bundle."""
+"""Exports that the foreign clients load, each made once per session, with the portable bundle; and
+a browser."""
 
+import contextlib
 import functools
+import shutil
 
 import pytest
 
@@ -25,3 +28,51 @@ def export(tmp_path_factory):
         return export_saved_model(run, root / "served", name, formats=formats)
 
     return folder
+
+
+# What Debian calls it, and what others do.
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """The system's Chromium, without a window."""
+    from playwright.sync_api import sync_playwright
+
+    program = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    assert program, f"needed is one of {', '.join(CHROMIUM)}: as apt-get install chromium"
+    with sync_playwright() as playwright:
+        # Its own sandbox wants namespaces, which containers and root do not have.
+        running = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def look(browser):
+    """Opens a page, and asserts at the end that nothing of it failed: no error in its console, no
+    request refused or sent elsewhere, no picture broken, nothing wider than the window."""
+
+    @contextlib.contextmanager
+    def look(url, width=1000, **options):
+        size = {"width": width, "height": 900}
+        with browser.new_context(viewport=size, **options) as context:
+            page, said, asked = context.new_page(), [], []
+            page.on("console", lambda m: said.append(m.text) if m.type == "error" else None)
+            page.on("pageerror", lambda error: said.append(("exception", str(error))))
+            page.on("requestfailed", lambda request: said.append(("failed", request.url)))
+            page.on("request", lambda request: asked.append(request.url))
+            page.goto(url)
+            yield page
+            page.wait_for_load_state("networkidle")
+            assert said == []
+            origin = url.partition("?")[0].rpartition("/")[0]
+            assert [place for place in asked if not place.startswith((origin, "data:"))] == []
+            assert page.evaluate(BROKEN) == []
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+    return look
+
+
+BROKEN = """[...document.images].filter((image) => !(image.complete && image.naturalWidth))
+    .map((image) => image.alt)"""

@@ -86,6 +86,7 @@ MISTAKES = [
     ("serve --model=served --rest_port=70000", "rest_port=70000 is not accepted"),
     ("serve --model=served --address=0.0.0.0", "expected 127.0.0.1, or --allow_remote"),
     ("serve --model=served --address=example", "expected an IP address or localhost"),
+    ("serve --model=served --allow_origin=here", "allow_origin='here' is not accepted"),
     ("serve --model=served --max_batch_size=0", "max_batch_size=0 is not accepted"),
     ("serve --model=served", "no version of served can be loaded: 1: "),
     ("report --run_dir=missing", "is not a run folder"),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -42,10 +43,17 @@ class Metric:
             another one does not make it measure again.
         revision: raised where the same settings give other numbers or errors than before, so that
             what is on file is measured again.
+        higher_is_better: those of its records of which that is so.
+        lower_is_better: those of which that is; others have no better direction.
+        beside: of a record, the one that tells what it could be at best, such as its floor; where
+            none is named, the data's own score, under its name with `_data` behind it.
     """
 
     revision = 1
     options: tuple[Option, ...] = ()
+    higher_is_better: tuple[str, ...] = ()
+    lower_is_better: tuple[str, ...] = ()
+    beside: Mapping[str, str] = MappingProxyType({})
 
     name: str
     needs: tuple[str, ...]

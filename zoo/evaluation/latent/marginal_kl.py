@@ -274,6 +274,8 @@ class MarginalKLMetric(Metric):
     """KL(q(z)||p(z)) by Monte Carlo (Algorithm 2), with all that it has to be read beside."""
 
     name = "marginal_kl"
+    lower_is_better = ("marginal_kl",)
+    beside = {"marginal_kl": "marginal_kl_floor"}
     revision = 2
     needs = ("encode",)
     uses = ("num_samples", "seed")

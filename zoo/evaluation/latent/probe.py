@@ -105,6 +105,7 @@ class LinearProbe(Metric):
     """Accuracy of linear classifiers of the codes, from 1, 10 and 100 % of the labels."""
 
     name = "probe"
+    higher_is_better = tuple(f"probe{some}" for some in SHARES)
     needs = ("encode",)
     uses = ("split", "num_samples", "seed")
 

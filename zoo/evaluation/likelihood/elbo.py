@@ -48,6 +48,8 @@ class Elbo(Metric):
     """ELBO, log-likelihood and KL of a split, one draw of z per example."""
 
     name = "elbo"
+    higher_is_better = ("elbo", "elbo_ratio_estimate", "log_likelihood")
+    lower_is_better = ("bits_per_dim",)
     needs = ("elbo",)
     uses = ("split", "num_samples", "seed")
 

@@ -98,6 +98,8 @@ class Iwae(Metric):
     """The IWAE bound of a split."""
 
     name = "iwae"
+    higher_is_better = ("iwae",)
+    lower_is_better = ("iwae_bits_per_dim",)
     needs = ("elbo",)
     uses = ("split", "num_samples", "seed")
     options = (Option("draws", None, "Draws of z per image; 50 by default.", kind="int", above=0),)

@@ -190,6 +190,7 @@ class FrechetInceptionDistance(FeatureMetric):
 
     name = "fid"
     revision = 2
+    lower_is_better = ("fid", "fid_jackknife")
 
     def measure(
         self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig

@@ -102,6 +102,7 @@ class InceptionScoreMetric(FeatureMetric):
     """The Inception Score of the data, then of as many samples."""
 
     name = "inception_score"
+    higher_is_better = ("inception_score", "inception_score_corrected")
     least = SCORE_SPLITS * _LEAST_PER_SPLIT
 
     def measure(

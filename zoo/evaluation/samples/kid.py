@@ -83,6 +83,7 @@ class KernelInceptionDistance(FeatureMetric):
 
     name = "kid"
     revision = 2
+    lower_is_better = ("kid",)
 
     def measure(
         self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig

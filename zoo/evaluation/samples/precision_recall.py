@@ -268,6 +268,7 @@ class PrecisionRecallMetric(FeatureMetric):
     """Improved precision and recall, density and coverage, and the F-scores of the PRD curve."""
 
     name = "precision_recall"
+    higher_is_better = ("precision", "recall", "coverage", "prd_f8", "prd_f_one_eighth")
     least = CLUSTERS
     revision = 2
 

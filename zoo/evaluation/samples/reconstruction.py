@@ -81,6 +81,8 @@ class Reconstruction(Metric):
     """MSE, PSNR and SSIM of a split."""
 
     name = "reconstruction"
+    higher_is_better = ("reconstruction_psnr", "reconstruction_ssim")
+    lower_is_better = ("reconstruction_mse",)
     needs = ("encode", "decode")
     uses = ("split", "num_samples")
 

@@ -152,6 +152,7 @@ class WassersteinCritic(Metric):
     """Wasserstein gaps by critics of their own, with the floor and a sign of overfitting."""
 
     name = "wasserstein_critic"
+    lower_is_better = ("wasserstein_critic",)
     needs = ("sample",)
     uses = ("num_samples", "seed", "train_steps")
     revision = 2

@@ -52,7 +52,8 @@ _CAPTION = (
 def latent_matching(lab: Lab) -> Outcome:
     """The gap between samples and reconstructions by what matches q(z), if anything does."""
     rows: Rows = []
-    pictures, claims = {}, []
+    pictures: dict[str, tuple[str, Any]] = {}
+    claims: list[Claim] = []
     for dataset in lab.scale.datasets:
         for way, settings in WAYS.items():
             for seed in lab.scale.seeds:
@@ -125,7 +126,7 @@ def _claims(dataset: str, rows: Rows) -> Iterator[Claim]:
         if way == "ex_post":  # of the very same models
             yield compare_pairs(statement, gaps[way], gaps["vae"], unit)
         else:
-            yield compare(statement, *(mean_and_error(gaps[w]) for w in (way, "vae")), unit)
+            yield compare(statement, mean_and_error(gaps[way]), mean_and_error(gaps["vae"]), unit)
 
 
 def _figure(rows: Rows) -> Figure:

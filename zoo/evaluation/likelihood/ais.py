@@ -32,8 +32,8 @@ from zoo.options import Option
 from zoo.records import Record
 
 # All chosen: minutes on two cores at 28 x 28 pixels. A start at the prior takes more of each image.
-IMAGES = {"encoder": 32, "prior": 8}
-MOST_SIMULATED = {"encoder": 16, "prior": 4}
+IMAGES = {"encoder": 16, "prior": 8}
+MOST_SIMULATED = {"encoder": 8, "prior": 4}
 TRIED_IMAGES = 4  # of the validation split, for each standard deviation
 STDDEVS = (0.025, 0.05, 0.1, 0.2)
 ENOUGH = 1.0  # nats of a gap that is not worth a warning
@@ -55,7 +55,7 @@ class Ais(Metric):
         Option(
             "chain_steps",
             None,
-            "Temperatures of an annealed chain; 20 from the encoder, 500 from the prior by "
+            "Temperatures of an annealed chain; 50 from the encoder, 500 from the prior by "
             "default.",
             kind="int",
             above=0,

@@ -48,7 +48,7 @@ class Chains:
         """Those of a start: the encoder is near where it has to be, and few moves of several steps
         do most; from the prior many small ones do (chosen by what a linear decoder asks for)."""
         encoder = start.name == ENCODER
-        return cls(steps or (20 if encoder else 500), chains, 5 if encoder else 1)
+        return cls(steps or (50 if encoder else 500), chains, 5 if encoder else 1)
 
     @property
     def gradients(self) -> int:

@@ -86,7 +86,7 @@ class IwaeSandwich(Metric):
         draws, count = settings.draws or DEFAULT_DRAWS, settings.count(DEFAULT_IMAGES)
         lower, upper = _simulated(subject, observation, count, draws, settings.seed)
         gap = float(np.mean(upper - lower))
-        warnings = ()
+        warnings: tuple[str, ...] = ()
         if gap > ENOUGH:
             warnings = (
                 f"the ends are {gap:.3g} nats apart: q(z|x) misses posterior mass on the model's "

@@ -120,10 +120,11 @@ def step_noise(seed: int, step: tf.Tensor | int, rows: tf.Tensor | int) -> Noise
     return Noise(_row_keys(seed, "train", tf.range(rows, dtype=tf.int32) + first, step))
 
 
-def row_noise(seeds: tf.Tensor | np.ndarray) -> Noise:
-    """Noise of which each row depends on its own seed, int32 `[N]`; equal seeds, equal rows."""
+def row_noise(seeds: tf.Tensor | np.ndarray, step: tf.Tensor | int = 0) -> Noise:
+    """Noise of which each row depends on its own seed, int32 `[N]`, and on the number of a step;
+    equal seeds, equal rows."""
     word = _as_word(seeds)
-    return Noise((word, tf.zeros_like(word)))
+    return Noise((word, tf.zeros_like(word) + _as_word(step)))
 
 
 def as_noise(source: int | Noise, rows: tf.Tensor | int) -> Noise:

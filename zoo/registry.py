@@ -40,6 +40,8 @@ INSTRUMENTS = {"classifier": "zoo.models.classifier.Classifier"}
 METRICS = {
     "elbo": "zoo.evaluation.likelihood.elbo.Elbo",
     "iwae": "zoo.evaluation.likelihood.iwae.Iwae",
+    "ais": "zoo.evaluation.likelihood.ais.Ais",
+    "iwae_sandwich": "zoo.evaluation.likelihood.iwae_sandwich.IwaeSandwich",
     "marginal_kl": "zoo.evaluation.latent.marginal_kl.MarginalKLMetric",
     "population_kl": "zoo.evaluation.latent.population_kl.PopulationKL",
     "density_ratio_kl": "zoo.evaluation.latent.density_ratio_kl.DensityRatioKLMetric",

@@ -156,6 +156,31 @@ def assert_samples_agree(likelihood, outputs):
     assert distribution.batch_shape == (1,) and distribution.event_shape == (2, 2, 1)
 
 
+def test_sufficient_parameters_tell_the_outputs_again(likelihood):
+    outputs, images = draw(likelihood)
+    if not likelihood.sufficient:
+        pytest.skip("what decode gives does not tell p(x|z)")
+
+    def from_parameters(outputs):
+        parameters = likelihood.parameters(outputs)
+        return likelihood.outputs({name: parameters[name] for name in likelihood.sufficient})
+
+    np.testing.assert_allclose(from_parameters(outputs), outputs, rtol=1e-3, atol=1e-4)
+    values = []
+    for function in (lambda x: x, from_parameters):
+        with tf.GradientTape() as tape:
+            tape.watch(outputs)
+            value = likelihood.log_prob(function(outputs), images)
+        values.append((value.numpy(), tape.gradient(value, outputs).numpy()))
+    (value, gradient), (found, found_gradient) = values
+    np.testing.assert_allclose(found, value, rtol=1e-4)
+    scale = np.abs(gradient).max()
+    np.testing.assert_allclose(found_gradient / scale, gradient / scale, atol=1e-3)
+    for extreme in (-1e4, 1e4):
+        found = likelihood.log_prob(from_parameters(tf.fill(outputs.shape, extreme)), images)
+        assert np.isfinite(found).all()
+
+
 def test_zero_outputs_mean_mid_grey(likelihood):
     outputs = tf.zeros([1, 2, 2, likelihood.output_channels(1)])
     np.testing.assert_allclose(likelihood.parameters(outputs)["images"], 0.5, rtol=1e-6)

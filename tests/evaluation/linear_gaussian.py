@@ -93,9 +93,9 @@ def subject(*names, **settings):
     return found
 
 
-def log_evidence(images):
-    """log p(x) of uint8 images `[N, 16, 16, 1]`, nats."""
-    covariance = W @ W.T + SCALE**2 * np.eye(PIXELS)
+def log_evidence(images, scale=SCALE):
+    """log p(x) of uint8 images `[N, 16, 16, 1]`, nats, with this standard deviation of p(x|z)."""
+    covariance = W @ W.T + scale**2 * np.eye(PIXELS)
     x = images.reshape(len(images), PIXELS) / 255
     return multivariate_normal(np.full(PIXELS, 0.5), covariance).logpdf(x)
 

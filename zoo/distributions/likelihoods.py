@@ -9,6 +9,7 @@ everything here is float32. An all-zero output means mid-grey (mean 0.5) in ever
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -36,11 +37,13 @@ class Likelihood:
         options: its settings in `ModelConfig`, arguments of the constructor.
         discrete: True where `log_prob` is the log-mass of the uint8 pixels, so that bits per
             dimension are defined.
+        sufficient: the `parameters` that tell `outputs`; none where they do not.
     """
 
     name: str
     discrete: bool
     options: tuple[Option, ...] = ()
+    sufficient: tuple[str, ...] = ()
 
     def output_channels(self, image_channels: int) -> int:
         """Maps that the decoder must emit for images of this many channels."""
@@ -51,6 +54,11 @@ class Likelihood:
 
         Plain operations only: this is what portable exports trace.
         """
+        raise NotImplementedError
+
+    def outputs(self, parameters: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """The decoder's outputs from those `parameters` that are `sufficient`, up to rounding and
+        differentiable: how p(x|z) follows from what an export's `decode` gives."""
         raise NotImplementedError
 
     def distribution(self, outputs: tf.Tensor) -> tfd.Distribution:
@@ -80,6 +88,7 @@ class Bernoulli(Likelihood):
 
     name = "bernoulli"
     discrete = False
+    sufficient = ("images",)
 
     def output_channels(self, image_channels: int) -> int:
         """One logit per pixel and channel."""
@@ -88,6 +97,11 @@ class Bernoulli(Likelihood):
     def parameters(self, outputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """`images`, the mean, which is the only parameter."""
         return {"images": tf.sigmoid(tf.cast(outputs, tf.float32))}
+
+    def outputs(self, parameters: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """The logits, of which a mean in float32 tells none beyond 16.6 or below -69."""
+        mean = tf.clip_by_value(parameters["images"], 1e-30, 1.0 - 2.0**-24)
+        return tf.math.log(mean) - tf.math.log1p(-mean)
 
     def distribution(self, outputs: tf.Tensor) -> tfd.Distribution:
         """Independent Bernoulli pixels; samples are 0 or 1."""
@@ -135,6 +149,7 @@ class QuantizedNormal(Likelihood):
 
     name = "quantized_normal"
     discrete = True
+    sufficient = ("mean", "stddev")
     options = (
         Option(
             "dequantization",
@@ -159,9 +174,19 @@ class QuantizedNormal(Likelihood):
         return 2 * image_channels
 
     def parameters(self, outputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        """`images`, the mean clipped to [0, 1], and `stddev` in the same units, `[N, H, W, C]`."""
+        """`images`, the mean clipped to [0, 1], and `mean` and `stddev` in the same units,
+        `[N, H, W, C]`."""
         mean, stddev = self._mean_and_stddev(outputs)
-        return {"images": tf.clip_by_value(mean, 0.0, 1.0), "stddev": stddev}
+        return {"images": tf.clip_by_value(mean, 0.0, 1.0), "mean": mean, "stddev": stddev}
+
+    def outputs(self, parameters: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """The inverses of tanh and sigmoid, a rounding error within their ends."""
+        inside = 1.0 - 2.0**-23
+        mean = (parameters["mean"] - 0.5) / self.MEAN_LIMIT
+        mean = self.MEAN_LIMIT * tf.atanh(tf.clip_by_value(mean, -inside, inside))
+        gate = (parameters["stddev"] - self.STDDEV_FLOOR) / (1.0 - self.STDDEV_FLOOR)
+        gate = tf.clip_by_value(gate, 1e-30, inside)
+        return tf.concat([mean, tf.math.log(gate) - tf.math.log1p(-gate)], axis=-1)
 
     def distribution(self, outputs: tf.Tensor) -> tfd.Distribution:
         """Independent quantised normals."""

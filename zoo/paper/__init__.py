@@ -1,4 +1,5 @@
-"""The paper's experiments (Rosca et al. 2018; paper.md section 11): one file per group.
+"""The paper's experiments (Rosca et al. 2018; paper.md section 11) and two beyond it: one file per
+group.
 
 An experiment is a function of a `Lab`, which trains and measures, and returns an `Outcome`:
 pictures, the data behind them and a verdict on each claim. Adding one: its function, and a line
@@ -114,6 +115,18 @@ EXPERIMENTS = {
         "Figures 24 to 26, Appendix M",
         "samples of all models, and reconstructions",
         _cost("16 min"),
+    ),
+    "ratio_leaderboard": Experiment(
+        "zoo.paper.leaderboard.leaderboard",
+        "Beyond the paper: estimators of a KL",
+        "every estimator of the marginal KL against a true one, by dimension",
+        _cost("not run yet"),
+    ),
+    "rate_distortion": Experiment(
+        "zoo.paper.rate_distortion.rate_distortion_curves",
+        "Beyond the paper: rate-distortion",
+        "rate-distortion curves of all decoders on one axis, and their encoders' own points",
+        _cost("not run yet"),
     ),
 }
 

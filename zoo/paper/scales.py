@@ -28,6 +28,11 @@ class Scale:
         critic_steps: updates of the independent Wasserstein critic.
         dimensions: of the synthetic experiments.
         synthetic_steps: updates there.
+        chain_images: test images whose rate-distortion curves are averaged.
+        chain_steps: temperatures of their annealed chains.
+        leaderboard_dimensions: of the problems with a known KL; even, or 1.
+        leaderboard_steps: updates of a classifier there.
+        leaderboard_maf_steps: updates of a flow there.
     """
 
     name: str
@@ -45,6 +50,11 @@ class Scale:
     critic_steps: int
     dimensions: tuple[int, ...]
     synthetic_steps: int
+    chain_images: int
+    chain_steps: int
+    leaderboard_dimensions: tuple[int, ...]
+    leaderboard_steps: int
+    leaderboard_maf_steps: int
 
     @property
     def datasets(self) -> tuple[str, ...]:
@@ -71,6 +81,11 @@ SCALES = {
             critic_steps=2,
             dimensions=(1, 2),
             synthetic_steps=4,
+            chain_images=3,
+            chain_steps=3,
+            leaderboard_dimensions=(1, 2),
+            leaderboard_steps=4,
+            leaderboard_maf_steps=2,
         ),
         Scale(
             name="small",
@@ -90,6 +105,11 @@ SCALES = {
             critic_steps=2000,  # where the gap of a VAE's samples has come to rest
             dimensions=(1, 10, 100),
             synthetic_steps=20_000,
+            chain_images=8,
+            chain_steps=300,
+            leaderboard_dimensions=(1, 10, 20),
+            leaderboard_steps=1000,
+            leaderboard_maf_steps=200,
         ),
         Scale(
             name="paper",
@@ -115,6 +135,11 @@ SCALES = {
             critic_steps=50_000,
             dimensions=(1, 10, 100, 1000),
             synthetic_steps=1_000_000,
+            chain_images=100,
+            chain_steps=3000,
+            leaderboard_dimensions=(1, 10, 20, 80),
+            leaderboard_steps=5000,
+            leaderboard_maf_steps=1000,
         ),
     )
 }

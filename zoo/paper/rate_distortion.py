@@ -1,0 +1,132 @@
+"""Rate-distortion curves of all decoders on one axis, and where their own encoders stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from zoo.evaluation.gaussians import gaussian_kl
+from zoo.evaluation.likelihood.rate_distortion import (
+    RateDistortion,
+    log_uniform_schedule,
+    rate_distortion,
+)
+from zoo.evaluation.subject.subject import Subject
+from zoo.figures import panels
+from zoo.paper.grids import paper_models
+from zoo.paper.lab import Lab
+from zoo.paper.outcome import Claim, Outcome, compare_pairs
+from zoo.pixels import as_floats
+
+MOST_B = 50.0  # a standard deviation of 0.1 on pixels in [0, 1]; chosen
+SNAPSHOTS = 10  # on each curve, chosen
+AVERAGED = 20  # further moves at each of them, chosen
+_CAPTION = (
+    "{dataset}: rate in nats over squared error of an image's pixels in [0, 1], of the decoders by "
+    "annealed chains on {n} test images, an upper bound; stars: the models' own Gaussian encoders. "
+    "A decoder whose curve lies below another's is the better one at that distortion."
+)
+_UNIT = "nats per example, R + b D at b = {b:.3g} on {n} test images"
+
+OwnPoint = tuple[np.ndarray, np.ndarray]  # rate and distortion [N] of a model's encoder
+Rows = list[dict[str, Any]]
+
+
+def rate_distortion_curves(lab: Lab) -> Outcome:
+    """The curve of every model of the paper, implicit decoders too, from one annealed chain each,
+    and the encoders' own points (after Huang et al. 2020)."""
+    curves_rows: Rows = []
+    point_rows: Rows = []
+    claims: list[Claim] = []
+    pictures = {}
+    for dataset in lab.scale.datasets:
+        curves: dict[str, RateDistortion] = {}
+        points: dict[str, OwnPoint] = {}
+        for model in paper_models():
+            run = lab.train(model, dataset, seed=lab.scale.seeds[0])
+            subject = lab.subject(run.path)
+            images = run.dataset.split("test").images[: lab.scale.chain_images]
+            schedule = log_uniform_schedule(MOST_B, lab.scale.chain_steps)
+            curves[model] = rate_distortion(
+                subject, images, schedule, SNAPSHOTS, averaged=AVERAGED, seed=lab.scale.seeds[0]
+            )
+            point = own_point(subject, images, lab.scale.seeds[0])
+            if point is not None:
+                points[model] = point
+            where = {"dataset": dataset, "model": model}
+            curves_rows += [{**where, **row} for row in _curve_rows(curves[model])]
+        for model, (rate, distortion) in points.items():
+            row = {"rate": float(rate.mean()), "distortion": float(distortion.mean())}
+            point_rows.append({"dataset": dataset, "model": model, **row})
+        claims += _claims(dataset, curves, points)
+        caption = _CAPTION.format(dataset=dataset, n=lab.scale.chain_images)
+        pictures[f"{dataset}-curves"] = (caption, _figure(curves, points))
+    return Outcome(claims, {"curves": curves_rows, "encoders": point_rows}, pictures)
+
+
+def own_point(subject: Subject, images: np.ndarray, seed: int) -> OwnPoint | None:
+    """KL(q(z|x)||p(z)) and ||x - decode(z)||^2, one draw z, of images `[N, H, W, C]`; None where
+    q(z|x) is no Gaussian, or the prior not N(0, I)."""
+    has_encoder = "encode" in subject.functions and subject.gives("encode", "mean", "stddev")
+    if not (has_encoder and subject.has_standard_prior):
+        return None
+    encoded = subject.all("encode", images=images)
+    noise = np.random.default_rng(seed).standard_normal(encoded["mean"].shape)
+    z = (encoded["mean"] + encoded["stddev"] * noise).astype(np.float32)
+    errors = as_floats(images) - subject.all("decode", z=z)["images"]
+    distortion = np.square(errors, dtype=np.float64).sum(axis=(1, 2, 3))
+    return gaussian_kl(encoded["mean"], encoded["stddev"]), distortion
+
+
+def _curve_rows(curve: RateDistortion) -> Iterator[dict[str, float]]:
+    """One per slope; `slope` is that of the line from the row before, between the two -b."""
+    before: tuple[float, float] | None = None
+    for i, b in enumerate(curve.b):
+        rate, distortion = (float(v[i].mean()) for v in (curve.rate, curve.distortion))
+        row = {"b": float(b), "rate": rate, "distortion": distortion}
+        if before is not None and distortion != before[1]:
+            row["slope"] = (rate - before[0]) / (distortion - before[1])
+        before = rate, distortion
+        yield row
+
+
+def _claims(
+    dataset: str, curves: dict[str, RateDistortion], points: dict[str, OwnPoint]
+) -> Iterator[Claim]:
+    """Of the VAE's decoder against each other, where distortion costs most, and of each encoder
+    against the curve of its own decoder, where it comes closest."""
+    vae = curves["vae"]
+    for model, curve in curves.items():
+        if model != "vae":
+            unit = _UNIT.format(b=vae.b[-1], n=vae.log_z.shape[1])
+            statement = f"{dataset}: the VAE's decoder needs fewer nats than that of {model}"
+            yield compare_pairs(
+                statement, (-vae.log_z[-1]).tolist(), (-curve.log_z[-1]).tolist(), unit
+            )
+    for model, (rate, distortion) in points.items():
+        curve = curves[model]
+        own = rate + curve.b[:, None] * distortion
+        closest = int((own + curve.log_z).mean(axis=1).argmin())
+        unit = _UNIT.format(b=curve.b[closest], n=len(rate))
+        statement = f"{dataset}: the encoder of {model} lies above the curve of its own decoder"
+        yield compare_pairs(
+            statement, (-curve.log_z[closest]).tolist(), own[closest].tolist(), unit
+        )
+
+
+def _figure(curves: dict[str, RateDistortion], points: dict[str, OwnPoint]) -> Figure:
+    figure, (axis,) = panels(1, 1, (7, 4.5))
+    for model, curve in curves.items():
+        (line,) = axis.plot(
+            curve.distortion.mean(axis=1), curve.rate.mean(axis=1), ".-", label=model, linewidth=1.2
+        )
+        if model in points:
+            rate, distortion = (values.mean() for values in points[model])
+            axis.plot(distortion, rate, "*", color=line.get_color(), markersize=12)
+    axis.set(xlabel="distortion: squared error of an image", ylabel="rate, nats", xscale="log")
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8)
+    return figure

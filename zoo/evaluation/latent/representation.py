@@ -162,10 +162,15 @@ class Representation(Metric):
                 lambda rows: effective_rank(kl(rows)),
                 f"exp of the entropy of the shares of {what}",
             )
-            yield record(
+            # A whole number: parts of the images mostly give the same, which is no error of 0.
+            yield Record(
                 "dims90",
-                lambda rows: dimensions_of_share(kl(rows)),
-                f"the fewest dimensions that have {SHARE:.0%} of {what}",
+                dimensions_of_share(amounts["KL"]),
+                None,
+                n,
+                split,
+                f"the fewest dimensions that have {SHARE:.0%} of {what}, of {size} dimensions",
+                {"latent_size": size},
             )
 
         def variances(rows: np.ndarray) -> np.ndarray:

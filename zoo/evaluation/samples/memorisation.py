@@ -302,7 +302,7 @@ class Memorisation(Metric):
         yield Record(
             f"{self.name}_share",
             share,
-            error,
+            error or None,
             n,
             split,
             f"share of samples that are more than {split} images would be below small values of "

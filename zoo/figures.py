@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -81,11 +80,3 @@ def show_pixels(axis: Any, pixels: np.ndarray, title: str) -> None:
     axis.imshow(to_image(pixels).convert("RGBA"))
     axis.set_title(title, fontsize=10)
     axis.set_axis_off()
-
-
-def svg(figure: Figure) -> str:
-    """The `<svg>` element of a figure."""
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg")
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]

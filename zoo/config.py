@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from zoo.errors import UsageError, expected_of
+from zoo.errors import UsageError, unknown_setting
 from zoo.options import Declared, declares
 from zoo.registry import (
     DATASETS,
@@ -359,9 +359,7 @@ class RunConfig:
                     sections[name][key] = value
                     break
             else:
-                raise UsageError(
-                    f"unknown setting {key}={value!r}: {expected_of(key, cls.names())}"
-                )
+                raise UsageError(unknown_setting(key, value, cls.names()))
         made: dict[str, Any] = {n: cls.SECTIONS[n](**values) for n, values in sections.items()}
         return cls(**made)
 

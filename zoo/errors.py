@@ -48,6 +48,11 @@ def expected_of(value: str, known: Iterable[str], what: str = "one of") -> str:
     return f"{hint}expected {what} {', '.join(known)}"
 
 
+def unknown_setting(name: str, value: object, known: Iterable[str]) -> str:
+    """What to say of a setting that there is none of, whatever its name holds, in one line."""
+    return f"unknown setting {' '.join(name.split())}={value!r}: {expected_of(name, known)}"
+
+
 def reason(error: BaseException) -> str:
     """What an exception says, in one line."""
     lines = _KERNEL.sub("", str(error)).splitlines()

@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 from typing import Any, NoReturn, TypeVar
 
-from zoo.errors import UsageError, expected_of
+from zoo.errors import UsageError, expected_of, unknown_setting
 from zoo.files import encodable, user_path
 
 LARGEST_INT = 2**31 - 1
@@ -110,8 +110,7 @@ class Checked:
         """
         for name, value in settings.items():
             if name not in cls.__dataclass_fields__:
-                known = expected_of(name, cls.__dataclass_fields__)
-                raise UsageError(f"unknown setting {name}={value!r}: {known}")
+                raise UsageError(unknown_setting(name, value, cls.__dataclass_fields__))
         return cls(**settings)
 
     def replace(self: _Self, **settings: Any) -> _Self:

@@ -60,7 +60,8 @@ class VEEGAN(GenerativeModel):
             "Let the joint critic move the encoder too, as in bidirectional GANs.",
         ),
     )
-    learning_rates = {"encoder": 5e-4, "decoder": 5e-4, "joint_critic": 5e-4}  # chosen [C]
+    # Chosen by what drew (docs/models/veegan.md): at one rate for all the critic runs away.
+    learning_rates = {"encoder": 5e-4, "decoder": 5e-4, "joint_critic": 1e-4}
 
     def losses(self, images: tf.Tensor, noise: Noise, training: bool = True) -> Losses:
         """The losses of the equations above."""

@@ -50,7 +50,7 @@ TEXTS = {
     "encode": set(),
     "sample": set(),
     "export": {"name", "signatures", "format"},
-    "serve": {"address"},
+    "serve": {"address", "allow_origin"},
     "fit_prior": set(),
     "report": set(),
     "paper": {"experiment"},

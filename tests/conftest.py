@@ -1,8 +1,14 @@
+import os
+
 import hypothesis
 import numpy as np
 import pytest
 
 from zoo.flags.program import start_tensorflow
+
+# A test forks for its programs, in which gRPC would look for the descriptors of an earlier test's
+# server, and abort.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "false"
 
 start_tensorflow()
 import tensorflow as tf  # noqa: E402

@@ -28,7 +28,7 @@ def test_each_is_what_its_card_says(name):
     card, run = pretrained.card_of(name), pretrained.open_pretrained(name)
     model = zoo.from_pretrained(name)
     assert card["name"] == name and card["dataset"] == run.config.data.dataset == name.split("/")[0]
-    assert card["step"] == int(model.step.numpy()) == run.config.training.steps
+    assert card["step"] == int(model.step.numpy()) <= run.config.training.steps
     assert card["data_source"] and card["limits"] and card["minutes_of_training"] > 1
     if card["is_an_instrument"]:
         return

@@ -32,7 +32,9 @@ class Signature(NamedTuple):
     lacking: str = "it was not exported"
 
 
-WITHOUT_PRIOR = "it was not exported, or there is no prior (zoo-fit-prior fits one to a run)"
+_NO_PRIOR = "or there is no prior (zoo-fit-prior fits one to a run)"
+WITHOUT_PRIOR = f"it was not exported, {_NO_PRIOR}"
+WITHOUT_DENSITY = f"it was not exported, or its density is not known (two_stage), {_NO_PRIOR}"
 
 SIGNATURES = {
     "decode": Signature(("z",), ("images",)),
@@ -48,11 +50,7 @@ SIGNATURES = {
     ),
     # Of a prior that is another than N(0, I) alone.
     "sample_prior": Signature(("seed",), ("z",), WITHOUT_PRIOR),
-    "log_prior": Signature(
-        ("z",),
-        ("log_prior",),
-        "the prior's density is not known (two_stage), or was not exported, or there is no prior",
-    ),
+    "log_prior": Signature(("z",), ("log_prior",), WITHOUT_DENSITY),
 }
 
 # What stands for a signature where the runtime has no generator of random numbers of ours.

@@ -20,6 +20,7 @@ def classifier(tmp_path_factory):
     return run
 
 
+@pytest.mark.slow
 def test_every_metric_of_samples(classifier, tmp_path, monkeypatch, capsys):
     """A folder of files and an array of the same images have the same scores, in one report."""
     monkeypatch.setenv("ZOO_CACHE_DIR", str(tmp_path / "cache"))

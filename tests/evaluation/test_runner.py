@@ -1,5 +1,6 @@
 """Resuming, replacing and refusing; the record of the ELBO."""
 
+import gc
 import json
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+import zoo
 from zoo.config import EvaluationConfig
 from zoo.data.images import ImageDataset, Split
 from zoo.errors import UsageError
@@ -230,3 +232,10 @@ def test_a_file_that_is_no_evaluation_is_refused(tmp_path):
         with pytest.raises(UsageError, match="evaluation.json"):
             read_evaluation(file)
     assert read_evaluation(tmp_path / "none.json") == {"records": [], "pictures": []}
+
+
+def test_a_run_that_nobody_holds_is_measured_all_the_same(tmp_path):
+    zoo.train(tmp_path / "run", model="vae", width=0.06, latent_size=3, steps=1, batch_size=8)
+    subject = Subject.of_run(zoo.load_run(tmp_path / "run"))
+    gc.collect()
+    assert subject.all("sample", seed=0, count=2)["images"].shape == (2, 28, 28, 3)

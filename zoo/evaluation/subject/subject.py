@@ -64,13 +64,14 @@ class Subject:
         self.bound_status, self.weights, self.step = bound_status, weights, step
         self.cache = cache
         self.likelihood, self.prior = likelihood, prior
+        self._model: Any = None
 
     @classmethod
     def of_run(cls, run: Run) -> Subject:
         """The checkpoint of a run that was opened with it, the newest by default."""
         model = run.model
         functions = {n: f.get_concrete_function() for n, f in signature_functions(model).items()}
-        return cls(
+        subject = cls(
             run.name,
             functions,
             model.bound_status,
@@ -80,6 +81,8 @@ class Subject:
             model.config.likelihood,
             model.config.prior or STANDARD_NORMAL,
         )
+        subject._model = model  # whose variables the graphs refer to weakly
+        return subject
 
     @classmethod
     def of_saved_model(cls, folder: str | Path, trust: bool = False) -> Subject:

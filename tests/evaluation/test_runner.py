@@ -238,4 +238,5 @@ def test_a_run_that_nobody_holds_is_measured_all_the_same(tmp_path):
     zoo.train(tmp_path / "run", model="vae", width=0.06, latent_size=3, steps=1, batch_size=8)
     subject = Subject.of_run(zoo.load_run(tmp_path / "run"))
     gc.collect()
-    assert subject.all("sample", seed=0, count=2)["images"].shape == (2, 28, 28, 3)
+    decode = tf.function(lambda z: subject.functions["decode"](z=z)["images"])
+    assert decode(tf.zeros((2, 3))).shape == (2, 28, 28, 3)

@@ -75,6 +75,14 @@ def curves(axis: Any, lines: Mapping[str, tuple[Sequence[float], Sequence[float]
     axis.grid(alpha=0.3)
 
 
+def both_ends(axis: Any, lower: np.ndarray, upper: np.ndarray) -> None:
+    """Lower and upper bounds `[N]` of the same numbers, the lowest first."""
+    order = np.argsort(lower)
+    axis.plot(upper[order], "v", color="tab:orange", label="upper", markersize=4)
+    axis.plot(lower[order], "^", color="tab:blue", label="lower", markersize=4)
+    axis.legend(fontsize=8)
+
+
 def show_pixels(axis: Any, pixels: np.ndarray, title: str) -> None:
     """uint8 pixels `[H, W, C]` with a title and without ticks."""
     axis.imshow(to_image(pixels).convert("RGBA"))

@@ -96,9 +96,15 @@ def short(steps: int, enough: int) -> tuple[str, ...]:
 
 
 def mean_record(
-    metric: str, values: Any, split: str | None, definition: str, **details: Any
+    metric: str,
+    values: Any,
+    split: str | None,
+    definition: str,
+    warnings: tuple[str, ...] = (),
+    **details: Any,
 ) -> Record:
     """The mean of per-example `values [N]` with its standard error."""
     n = len(values)
     error = standard_error(values) if n > 1 else None
-    return Record(metric, float(values.mean()), error, n, split, definition, details)
+    mean = float(values.mean())
+    return Record(metric, mean, error, n, split, definition, details, warnings=warnings)

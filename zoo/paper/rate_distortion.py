@@ -14,6 +14,7 @@ from zoo.evaluation.likelihood.rate_distortion import (
     log_uniform_schedule,
     rate_distortion,
 )
+from zoo.evaluation.likelihood.start import has_gaussian_posterior
 from zoo.evaluation.subject.subject import Subject
 from zoo.figures import panels
 from zoo.paper.grids import paper_models
@@ -70,8 +71,7 @@ def rate_distortion_curves(lab: Lab) -> Outcome:
 def own_point(subject: Subject, images: np.ndarray, seed: int) -> OwnPoint | None:
     """KL(q(z|x)||p(z)) and ||x - decode(z)||^2, one draw z, of images `[N, H, W, C]`; None where
     q(z|x) is no Gaussian, or the prior not N(0, I)."""
-    has_encoder = "encode" in subject.functions and subject.gives("encode", "mean", "stddev")
-    if not (has_encoder and subject.has_standard_prior):
+    if not (has_gaussian_posterior(subject) and subject.has_standard_prior):
         return None
     encoded = subject.all("encode", images=images)
     noise = np.random.default_rng(seed).standard_normal(encoded["mean"].shape)

@@ -7,7 +7,6 @@ chains of these settings lose on such images.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -27,7 +26,7 @@ from zoo.evaluation.likelihood.observation import (
 from zoo.evaluation.likelihood.start import Start, start_of
 from zoo.evaluation.protocol import Metric, Picture, mean_record
 from zoo.evaluation.subject.subject import Subject
-from zoo.figures import panels
+from zoo.figures import both_ends, panels
 from zoo.options import Option
 from zoo.records import Record
 
@@ -112,33 +111,33 @@ class Ais(Metric):
             "expectation"
         )
         warnings = tuple(_warnings(float(gap.mean()), curve))
-        record = mean_record(
+        yield mean_record(
             self.name,
             found.lower,
             settings.split,
             definition,
+            warnings,
             **details,
             bdmc_gap=float(gap.mean()),
             acceptance=found.acceptance,
             effective_chains=float(found.effective_chains.mean()),
         )
-        yield _with(record, warnings)
         if not isinstance(observation, GaussianObservation):
             what = "AIS bound"
             yield from bits_record("ais_bits_per_dim", found.lower, subject, settings.split, what)
-        record = mean_record(
+        yield mean_record(
             "bdmc_gap",
             gap,
             None,
             "upper less lower bound of log p(x) by the same chains on images that the model itself "
             "makes, nats per example; certifies the settings of ais on the model's own data, not "
             "on others",
+            warnings,
             **details,
             lower=float(simulated.lower.mean()),
             upper=float(simulated.upper.mean()),
             acceptance=simulated.acceptance,
         )
-        yield _with(record, warnings)
         yield Picture(
             "bounds",
             f"Lower bounds of log p(x) of {len(images)} {settings.split} images, and both bounds "
@@ -175,21 +174,13 @@ def _warnings(gap: float, curve: Mapping[float, float]) -> Iterator[str]:
         yield f"the best standard deviation of p(x|z), {best:g}, is at the end of those tried"
 
 
-def _with(record: Record, warnings: tuple[str, ...]) -> Record:
-    return dataclasses.replace(record, warnings=warnings)
-
-
 def _figure(found: Bounds, simulated: Bounds, curve: Mapping[float, float]) -> Figure:
     figure, axes = panels(3 if curve else 2, 3, (3.6, 2.8))
     axes[0].plot(np.sort(found.lower), ".", color="tab:blue")
     axes[0].set(title="images: lower", xlabel="by rank", ylabel="nats")
-    order = np.argsort(simulated.lower)
-    axes[1].plot(
-        np.asarray(simulated.upper)[order], "v", color="tab:orange", label="upper", markersize=4
-    )
-    axes[1].plot(simulated.lower[order], "^", color="tab:blue", label="lower", markersize=4)
+    assert simulated.upper is not None
+    both_ends(axes[1], simulated.lower, simulated.upper)
     axes[1].set(title="simulated: both", xlabel="by rank")
-    axes[1].legend(fontsize=8)
     if curve:
         axes[2].plot(list(curve), list(curve.values()), "o-", color="tab:blue")
         axes[2].set(title="validation", xlabel="standard deviation of p(x|z)", xscale="log")

@@ -132,22 +132,35 @@ class Evidence:
     def _block(
         self, images: np.ndarray, seeds: tuple[int, int], exact: np.ndarray | None, bar: tqdm
     ) -> tuple[Weights, Weights | None]:
-        seed, first = seeds
-        rows = {"images": images, **self._start.rows(images)}
-        scale = self._start.scale(rows)
-        pilot, batch = (
-            Batch.of(rows, scale, (seed, first * chains), chains)
-            for chains in (PILOT_CHAINS, self.chains.chains)
-        )
-        sizes = self._annealing.pilot(self._drawn(pilot, "pilot"), pilot, bar)
-        forward = self._annealing.forward(self._drawn(batch, "forward"), batch, sizes, bar)
+        pilot, (z, batch) = chains_from(self._start, images, seeds, self.chains.chains)
+        sizes = self._annealing.pilot(*pilot, bar)
+        forward = self._annealing.forward(z, batch, sizes, bar)
         if exact is None:
             return forward, None
         start = tf.repeat(tf.constant(exact), self.chains.chains, axis=0)
         return forward, self._annealing.reverse(start, batch, sizes, bar)
 
-    def _drawn(self, batch: Batch, run: str) -> tf.Tensor:
-        return self._start.draw(batch.rows, batch.noise_seeds(run))
+
+def chains_from(
+    start: Start, images: np.ndarray, seeds: tuple[int, int], chains: int
+) -> tuple[tuple[tf.Tensor, Batch], tuple[tf.Tensor, Batch]]:
+    """The chains of a pilot run and those that are weighed, each at its draws z ~ f_0.
+
+    Args:
+        start: f_0.
+        images: a block of them, `[B, H, W, C]` in [0, 1].
+        seeds: the seed, and the number of the first image.
+        chains: of each image.
+    """
+    seed, first = seeds
+    rows = {"images": images, **start.rows(images)}
+    scale = start.scale(rows)
+
+    def drawn(run: str, count: int) -> tuple[tf.Tensor, Batch]:
+        batch = Batch.of(rows, scale, (seed, first * count), count)
+        return start.draw(batch.rows, batch.noise_seeds(run)), batch
+
+    return drawn("pilot", PILOT_CHAINS), drawn("forward", chains)
 
 
 def blocks_of(images: np.ndarray, chains: int) -> Iterator[slice]:

@@ -10,7 +10,6 @@ narrow, where the lower one alone looks as if it had converged.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,10 +29,10 @@ from zoo.evaluation.likelihood.observation import (
     Observation,
     observation_of,
 )
-from zoo.evaluation.likelihood.start import EncoderStart, PriorStart
+from zoo.evaluation.likelihood.start import EncoderStart, PriorStart, has_gaussian_posterior
 from zoo.evaluation.protocol import Metric, Picture, mean_record
 from zoo.evaluation.subject.subject import Subject
-from zoo.figures import panels
+from zoo.figures import both_ends, panels
 from zoo.records import Record
 
 DEFAULT_IMAGES = 100  # chosen
@@ -65,7 +64,7 @@ class IwaeSandwich(Metric):
         super().check(subject, dataset, settings)
         subject.require_shape_of(dataset)
         subject.check_prior()
-        if not subject.gives("encode", "mean", "stddev"):
+        if not has_gaussian_posterior(subject):
             given = ", ".join(subject.functions["encode"].structured_outputs)
             raise UsageError(
                 f"{subject.name}: its encode gives {given}; expected mean and stddev, for the "
@@ -97,17 +96,17 @@ class IwaeSandwich(Metric):
             ("upper", upper, f"{draws - 1} draws of q(z|x) and the exact one"),
         ):
             bound = "not above" if end == "lower" else "not below"
-            record = mean_record(
+            yield mean_record(
                 f"{self.name}_{end}",
                 values,
                 None,
                 f"log 1/k sum_j p(x,z_j)/q(z_j|x), {terms}, of images that the model itself makes, "
                 f"{observation.words}, nats per example; {bound} log p(x) in expectation",
+                warnings,
                 draws=draws,
                 gap=gap,
                 **observation.details,
             )
-            yield dataclasses.replace(record, warnings=warnings)
         yield Picture(
             "ends",
             f"Both ends of log p(x) of {count} simulated images, nats per example, the image with "
@@ -144,10 +143,7 @@ def _simulated(
 
 def _figure(lower: np.ndarray, upper: np.ndarray) -> Figure:
     figure, (axis,) = panels(1, 1, (5, 3))
-    order = np.argsort(lower)
-    axis.plot(upper[order], "v", color="tab:orange", label="upper", markersize=4)
-    axis.plot(lower[order], "^", color="tab:blue", label="lower", markersize=4)
+    both_ends(axis, lower, upper)
     axis.set_xlabel("simulated images by rank", fontsize=9)
     axis.set_ylabel("nats", fontsize=9)
-    axis.legend(fontsize=8)
     return figure

@@ -19,7 +19,7 @@ from scipy.special import softmax
 from tqdm import tqdm
 
 from zoo.evaluation.likelihood.annealing import PILOT_CHAINS, Annealing, Batch, Rows
-from zoo.evaluation.likelihood.evidence import blocks_of
+from zoo.evaluation.likelihood.evidence import blocks_of, chains_from
 from zoo.evaluation.likelihood.observation import squared_error
 from zoo.evaluation.likelihood.start import PriorStart
 from zoo.evaluation.subject.subject import Subject
@@ -87,18 +87,9 @@ def rate_distortion(
     found = []
     with tqdm(desc="rate-distortion", total=total, unit=" gradients", delay=2) as bar:
         for block in blocks_of(images, chains):
-            rows = {"images": images[block]}
-            scale = start.scale(rows)
-            pilot, batch = (
-                Batch.of(rows, scale, (seed, block.start * count), count)
-                for count in (PILOT_CHAINS, chains)
-            )
-            drawn = [
-                start.draw(each.rows, each.noise_seeds(run))
-                for each, run in ((pilot, "pilot"), (batch, "forward"))
-            ]
-            sizes = annealing.pilot(drawn[0], pilot, bar)
-            found.append(_snapshots(annealing, drawn[1], batch, sizes, shown, averaged, bar))
+            pilot, drawn = chains_from(start, images[block], (seed, block.start), chains)
+            sizes = annealing.pilot(*pilot, bar)
+            found.append(_snapshots(annealing, *drawn, sizes, shown, averaged, bar))
     distortion, log_z = (np.concatenate(part, axis=1) for part in zip(*found, strict=True))
     return RateDistortion(np.asarray(schedule)[shown], distortion, log_z)
 

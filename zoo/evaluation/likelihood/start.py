@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
 
+from zoo.distributions.code_distributions import log_normal, log_standard_normal
 from zoo.evaluation.likelihood.annealing import Rows
 from zoo.evaluation.subject.subject import Subject
 from zoo.noise import row_noise
 from zoo.pixels import as_floats
-from zoo.registry import STANDARD_NORMAL
 
 ENCODER, PRIOR = "encoder", "prior"
 
@@ -95,9 +94,7 @@ class EncoderStart:
 
     def log_prob(self, z: tf.Tensor, rows: Rows) -> tf.Tensor:
         """See `Start`."""
-        return _log_normal((z - rows["mean"]) / rows["stddev"]) - tf.reduce_sum(
-            tf.math.log(rows["stddev"]), axis=1
-        )
+        return log_normal(z, rows["mean"], rows["stddev"])
 
     def log_prior_ratio(self, z: tf.Tensor, rows: Rows) -> tf.Tensor:
         """See `Start`."""
@@ -106,17 +103,17 @@ class EncoderStart:
 
 def start_of(subject: Subject, asked: str) -> Start:
     """The encoder where `asked` says so and it gives a Gaussian density, else the prior."""
-    has_density = "encode" in subject.functions and subject.gives("encode", "mean", "stddev")
-    return EncoderStart(subject) if asked == ENCODER and has_density else PriorStart(subject)
+    from_encoder = asked == ENCODER and has_gaussian_posterior(subject)
+    return EncoderStart(subject) if from_encoder else PriorStart(subject)
+
+
+def has_gaussian_posterior(subject: Subject) -> bool:
+    """Whether `encode` tells the density of q(z|x)."""
+    return "encode" in subject.functions and subject.gives("encode", "mean", "stddev")
 
 
 def log_prior(subject: Subject, z: tf.Tensor) -> tf.Tensor:
     """log p(z) `[M]` as a tensor, nats."""
-    if subject.prior == STANDARD_NORMAL:
-        return _log_normal(z)
+    if subject.has_standard_prior:
+        return log_standard_normal(z)
     return subject.functions["log_prior"](z=z)["log_prior"]
-
-
-def _log_normal(y: tf.Tensor) -> tf.Tensor:
-    constant = 0.5 * y.shape[1] * math.log(2 * math.pi)
-    return -0.5 * tf.reduce_sum(tf.square(y), axis=1) - constant

@@ -8,11 +8,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy.special import logsumexp
 
 
 def standard_error(values: Any) -> float:
     """Of the mean of `values [N]`, taken as independent, N at least 2."""
     return float(np.std(values, ddof=1) / len(values) ** 0.5)
+
+
+def effective_samples(log_weights: np.ndarray) -> Any:
+    """(sum w)^2 / sum w^2 over the last axis: how many of its samples a mean of weights rests
+    on."""
+    return np.exp(2 * logsumexp(log_weights, axis=-1) - logsumexp(2 * log_weights, axis=-1))
 
 
 def jackknife(value: float, without: Sequence[float]) -> tuple[float, float]:

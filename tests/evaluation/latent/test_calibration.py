@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from zoo.evaluation.latent.calibration import (
-    effective_samples,
     overfitted,
     overshooting,
     temperature,
 )
+from zoo.evaluation.statistics import effective_samples
 
 
 def logits(scale, count=20_000):

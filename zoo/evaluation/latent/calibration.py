@@ -50,12 +50,6 @@ def nwj_value(logit_q: np.ndarray, logit_p: np.ndarray) -> tuple[float, float]:
     return float(logit_q.mean() - ratio.mean() + 1), float(error)
 
 
-def effective_samples(logit_p: np.ndarray) -> float:
-    """(sum e^c)^2 / sum e^2c over z ~ p `[M]`: how many samples the mean of e^c rests on."""
-    ratio = np.exp(logit_p - logit_p.max())
-    return float(ratio.sum() ** 2 / np.square(ratio).sum())
-
-
 def overshooting(donsker_varadhan: float, effective: float, m: int) -> tuple[str, ...]:
     """The warning of a Donsker-Varadhan or NWJ value that is no bound: a KL near log m lies in
     samples of p of which m draws have seen none, and the value may be above it."""

@@ -35,7 +35,6 @@ from zoo.errors import UsageError
 from zoo.evaluation.gaussians import normal_sampler
 from zoo.evaluation.latent.calibration import (
     Temperature,
-    effective_samples,
     nwj_value,
     overfitted,
     overshooting,
@@ -60,6 +59,7 @@ from zoo.evaluation.latent.learned_kl import (
 )
 from zoo.evaluation.latent.marginal_kl import MarginalKL
 from zoo.evaluation.protocol import Picture, short
+from zoo.evaluation.statistics import effective_samples
 from zoo.evaluation.subject.subject import Subject
 from zoo.figures import panels
 from zoo.losses import as_fake, as_real, gradient_penalty
@@ -251,7 +251,7 @@ class DensityRatio:
             donsker_varadhan_standard_error=math.sqrt((variance_q + variance_ratio) / count),
             nwj=nwj,
             nwj_standard_error=nwj_error,
-            effective_samples=effective_samples(p),
+            effective_samples=float(effective_samples(p)),
             temperature=temperature(q, p),
             cross_entropy=float(np.logaddexp(0, -q).mean() + np.logaddexp(0, p).mean()),
             steps=self.steps,

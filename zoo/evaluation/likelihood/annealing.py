@@ -26,6 +26,7 @@ import tensorflow as tf
 from scipy.special import expit, logsumexp
 from tqdm import tqdm
 
+from zoo.evaluation.statistics import effective_samples
 from zoo.noise import row_noise, row_seeds
 
 Rows = Mapping[str, tf.Tensor]  # what each row of a batch of chains belongs to: its image and so on
@@ -120,8 +121,7 @@ class Weights:
 
     def effective_chains(self) -> np.ndarray:
         """(sum w)^2 / sum w^2 of each image, `[B]`, at most C."""
-        w = self.log_weights
-        return np.exp(2 * logsumexp(w, axis=1) - logsumexp(2 * w, axis=1))
+        return effective_samples(self.log_weights)
 
 
 class Annealing:

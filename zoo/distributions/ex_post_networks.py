@@ -14,6 +14,7 @@ from keras.layers import Dense
 from zoo.distributions.code_distributions import Posterior, log_normal, log_standard_normal
 from zoo.distributions.density_models import LOG_STDDEV_LIMIT, MaskedAutoregressiveFlow
 from zoo.distributions.ex_post import ExPostHead
+from zoo.distributions.portable import log_sum_exp
 from zoo.distributions.priors import Prior
 from zoo.noise import Noise
 
@@ -44,8 +45,7 @@ class NetworkHead(ExPostHead):
     """Base of these priors.
 
     Attributes:
-        network: r_0, a Keras layer with `loss(z, normals)`, a scalar of two minibatches `[N, D]`,
-            beside what `Standardized` asks of it.
+        network: r_0, a Keras layer with what `Standardized` asks of it.
         learning_rate: of Adam.
     """
 
@@ -63,6 +63,10 @@ class NetworkHead(ExPostHead):
         """r_0, built."""
         raise NotImplementedError
 
+    def loss(self, z: tf.Tensor, normals: tf.Tensor) -> tf.Tensor:
+        """What the fit minimises, of minibatches `[N, D]` of codes and of standard normals."""
+        return -tf.reduce_mean(self.network.log_prob(z))
+
     def standardize(self, codes: np.ndarray) -> None:
         """Takes mean and standard deviation of codes `[N, D]`."""
         self.mean.assign(codes.mean(axis=0))
@@ -77,19 +81,11 @@ class NetworkHead(ExPostHead):
         return Standardized(self.network, self.mean.value, self.stddev.value)
 
 
-class MaximumLikelihoodFlow(MaskedAutoregressiveFlow):
-    """A flow with its loss."""
-
-    def loss(self, z: tf.Tensor, normals: tf.Tensor) -> tf.Tensor:
-        """-mean log r_0(z)."""
-        return -tf.reduce_mean(self.log_prob(z))
-
-
 class MaskedAutoregressiveFlowHead(NetworkHead):
     """A masked autoregressive flow, of which a draw takes D passes through each block."""
 
-    def _made(self, latent_size: int) -> MaximumLikelihoodFlow:
-        flow = MaximumLikelihoodFlow(latent_size)
+    def _made(self, latent_size: int) -> MaskedAutoregressiveFlow:
+        flow = MaskedAutoregressiveFlow(latent_size)
         flow.build()
         return flow
 
@@ -180,9 +176,7 @@ class CodeVAE(keras.layers.Layer):
         """A lower bound of log r(z) `[N]`, nats, in expectation over draws that are the same for
         all codes: log mean_k of the weights (Burda et al. 2016)."""
         log_weights = self.log_weights(z[..., None, :], self.draws.value)
-        highest = tf.reduce_max(log_weights, axis=-1, keepdims=True)
-        total = tf.math.log(tf.reduce_sum(tf.exp(log_weights - highest), axis=-1))
-        return total + tf.squeeze(highest, axis=-1) - math.log(self.draws_of_bound)
+        return log_sum_exp(log_weights) - math.log(self.draws_of_bound)
 
     def draw(self, noise: Noise) -> tf.Tensor:
         """Codes `[N, D]`."""
@@ -197,3 +191,7 @@ class TwoStageHead(NetworkHead):
 
     def _made(self, latent_size: int) -> CodeVAE:
         return CodeVAE(latent_size)
+
+    def loss(self, z: tf.Tensor, normals: tf.Tensor) -> tf.Tensor:
+        """Minus the bound, of a draw for each code of its own."""
+        return self.network.loss(z, normals)

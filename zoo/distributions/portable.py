@@ -35,6 +35,15 @@ def softplus(x: tf.Tensor) -> tf.Tensor:
     return tf.maximum(x, 0.0) + tf.math.log(1.0 + tf.exp(-tf.abs(x)))
 
 
+def log_sum_exp(terms: tf.Tensor) -> tf.Tensor:
+    """log of the sum of the exponentials over the last axis, which `tf.reduce_logsumexp` computes
+    with operations that exports cannot take."""
+    # The gradient of the result is the same whatever is subtracted and added.
+    highest = tf.stop_gradient(tf.reduce_max(terms, axis=-1, keepdims=True))
+    total = tf.math.log(tf.reduce_sum(tf.exp(terms - highest), axis=-1))
+    return total + tf.squeeze(highest, axis=-1)
+
+
 def log_categorical(levels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """`log softmax(logits)` at whole numbers.
 

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from zoo.distributions.code_distributions import Posterior, log_normal, log_standard_normal
+from zoo.distributions.portable import log_sum_exp
 from zoo.errors import UsageError
 from zoo.noise import Noise
 from zoo.options import Option
@@ -82,12 +83,7 @@ class Mixture(Prior):
 
     def log_prob(self, z: tf.Tensor) -> tf.Tensor:
         """log p(z) `[N]`, nats."""
-        terms = self.log_weights + self._log_components(z)  # [N, K]
-        # By hand: tf.reduce_logsumexp adds operations that exports cannot take. The gradient of
-        # the result is the same whatever is subtracted and added.
-        highest = tf.stop_gradient(tf.reduce_max(terms, axis=-1, keepdims=True))
-        total = tf.math.log(tf.reduce_sum(tf.exp(terms - highest), axis=-1))
-        return total + tf.squeeze(highest, axis=-1)
+        return log_sum_exp(self.log_weights + self._log_components(z))
 
     def _log_components(self, z: tf.Tensor) -> tf.Tensor:
         """log N(z_n; mu_k, s_k) `[N, K]`."""

@@ -184,7 +184,7 @@ def _train(
     network.trainable = True
     variables = network.trainable_variables
     fit = fitting.Fit(
-        variables, network.loss, samplers, size, BATCH_SIZE, learning_rate=head.learning_rate
+        variables, head.loss, samplers, size, BATCH_SIZE, learning_rate=head.learning_rate
     )
     log_prob, best, highest = _scorer(network), network.get_weights(), -np.inf
     with tqdm(desc="prior", total=steps, unit=" updates", delay=2) as bar:

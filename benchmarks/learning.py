@@ -92,7 +92,7 @@ def page(runs: dict[str, Run]) -> str:
     test, train = (as_floats(dataset.split(s).images) for s in ("test", "train"))
     mean_image = np.square(test - train.mean(axis=0)).mean()
     packages = ("tensorflow", "keras", "tensorflow-probability")
-    scores = measured(runs["vae"])
+    scores = measured(Subject.of_run(runs["vae"]), runs["vae"])
     data = ", ".join(f"{scores[f'{name}_data']:.3g}" for name in ("fid", "kid"))
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
     head = f"""# What the models learn in {SETTINGS["steps"]:,} steps
@@ -139,11 +139,11 @@ def row(name: str, run: Run) -> tuple[str, ...]:
     last = {k: v for k, v in lines[-1].items() if k not in ("step", "steps_per_second")}
     losses = {k.removesuffix("_loss"): v for k, v in last.items() if k.endswith("_loss")}
     terms = {k: v for k, v in last.items() if not k.endswith("_loss")}
-    error = "-"
-    if "encode" in run.model.available_signatures:
+    error, subject = "-", Subject.of_run(run)
+    if "encode" in subject.functions:
         test = run.dataset.split("test").images
-        error = f"{np.square(as_floats(test) - reconstruct(Subject.of_run(run), test)).mean():.4f}"
-    scores = measured(run)
+        error = f"{np.square(as_floats(test) - reconstruct(subject, test)).mean():.4f}"
+    scores = measured(subject, run)
     return (
         f"`{name}`",
         error,
@@ -155,11 +155,11 @@ def row(name: str, run: Run) -> tuple[str, ...]:
     )
 
 
-def measured(run: Run) -> dict[str, float]:
+def measured(subject: Subject, run: Run) -> dict[str, float]:
     """The metrics of the table that apply to a run, by record; kept in its folder."""
     values: dict[str, float] = {}
     for metric in ("fid", "kid", "marginal_kl", "population_kl"):
-        about = Subject.of_run(run), run.dataset, [metric], EvaluationConfig()
+        about = subject, run.dataset, [metric], EvaluationConfig()
         with contextlib.suppress(UsageError):  # it does not apply
             entries = evaluate(*about, run.evaluation_file)
             values |= {entry["metric"]: entry["value"] for entry in entries}

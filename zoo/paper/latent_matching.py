@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from zoo.config import EvaluationConfig
 from zoo.data.images import ImageDataset, Split
 from zoo.evaluation.runner import make_metric
+from zoo.evaluation.samples.reconstruction import reconstruct
 from zoo.evaluation.subject.samples import GivenSamples
 from zoo.evaluation.subject.subject import Subject
 from zoo.figures import bars, panels
@@ -89,8 +90,7 @@ def _distances(lab: Lab, run: Run) -> dict[str, float]:
     reconstructions."""
     subject, halves = lab.subject(run.path), _halves(run.dataset)
     others = halves.split("validation").images
-    codes = subject.all("encode", images=others)["z"]
-    decoded = subject.all("decode", z=codes)["images"]
+    decoded = np.concatenate([again for _, again in reconstruct(subject, others)])
     samples = _distance(lab, run, subject, halves)
     floor = _distance(lab, run, GivenSamples("reconstructions", decoded), halves)
     return {_DISTANCE: samples, _FLOOR: floor, _GAP: samples - floor}

@@ -144,6 +144,20 @@ class Representation(Metric):
             definition = f"{definition}, of {size} dimensions"
             return Record(name, value, error, n, split, definition, {"latent_size": size})
 
+        def shares_of(
+            ending: str, of: Callable[[np.ndarray], np.ndarray], what: str, lead: str = ""
+        ) -> Iterator[Record]:
+            yield record(
+                f"participation_ratio{ending}",
+                lambda rows: participation_ratio(of(rows)),
+                f"{lead}(sum v)^2 / sum v^2 of v = {what}",
+            )
+            yield record(
+                f"effective_rank{ending}",
+                lambda rows: effective_rank(of(rows)),
+                f"exp of the entropy of the shares of {what}",
+            )
+
         if {"mean", "stddev"} <= set(outputs) and subject.has_standard_prior:
             mean, stddev = outputs["mean"], outputs["stddev"]
 
@@ -152,16 +166,7 @@ class Representation(Metric):
 
             amounts["KL"] = kl(np.arange(n))
             what = "the mean KL(q(z_i|x)||p(z_i)) of each dimension"
-            yield record(
-                "participation_ratio_kl",
-                lambda rows: participation_ratio(kl(rows)),
-                f"how many latents carry the rate: (sum v)^2 / sum v^2 of v = {what}",
-            )
-            yield record(
-                "effective_rank_kl",
-                lambda rows: effective_rank(kl(rows)),
-                f"exp of the entropy of the shares of {what}",
-            )
+            yield from shares_of("_kl", kl, what, "how many latents carry the rate: ")
             # A whole number: parts of the images mostly give the same, which is no error of 0.
             yield Record(
                 "dims90",
@@ -177,17 +182,7 @@ class Representation(Metric):
             return codes[rows].var(axis=0, ddof=1)
 
         amounts["variance"] = variances(np.arange(n))
-        what = f"the variance over images of {meaning}"
-        yield record(
-            "participation_ratio",
-            lambda rows: participation_ratio(variances(rows)),
-            f"(sum v)^2 / sum v^2 of v = {what}",
-        )
-        yield record(
-            "effective_rank",
-            lambda rows: effective_rank(variances(rows)),
-            f"exp of the entropy of the shares of {what}",
-        )
+        yield from shares_of("", variances, f"the variance over images of {meaning}")
         yield record(
             "participation_ratio_rotated",
             lambda rows: rotated_participation_ratio(codes[rows]),

@@ -6,7 +6,7 @@ taken from logits and never meet the logarithm of zero.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import tensorflow as tf
 
@@ -101,3 +101,17 @@ def decoder_slope(
         images = generate(z)
         length = tf.reduce_sum(tf.square(images))
     return images, tf.reduce_mean(tf.square(tape.gradient(length, z)), axis=-1)
+
+
+def after(losses: Iterable[tf.Tensor], seed: float) -> tf.Tensor:
+    """`seed`, of which a backward pass starts, once all these losses are there; not finite where
+    they are not.
+
+    The gradient of a loss that is linear in a critic's output needs none of its values, and that of
+    a gradient penalty not all of them. TensorFlow orders an update after every read of its
+    variable, but its graph optimiser drops that order where a path of values implies it, and later
+    such a path where nothing but shapes is needed: then a read may come after the update, by the
+    threads' chance.
+    """
+    total = tf.add_n([tf.cast(loss, tf.float32) for loss in losses])
+    return tf.where(tf.math.is_finite(total), seed, total)

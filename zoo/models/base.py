@@ -19,6 +19,7 @@ import tensorflow as tf
 from zoo.config import ALL_PLAYERS, ModelConfig, TrainingConfig
 from zoo.data.images import ImageDataset
 from zoo.errors import UsageError
+from zoo.losses import after
 from zoo.models.door import shape_of
 from zoo.models.keras_model import KerasModel
 from zoo.models.optimizers import Rate, clipped
@@ -300,11 +301,10 @@ class PlayerModel(KerasModel):
         noise = step_noise(self.seed, draw, batch_rows(images))
         with tf.GradientTape(persistent=True) as tape:
             losses, report = self.losses(images, noise, training=True)
-            # Gradients are summed over replicas. Players that share a loss keep sharing it.
-            replicas = tf.distribute.get_strategy().num_replicas_in_sync
-            shares = {id(loss): loss / replicas for loss in losses.values()}
-            scaled = {player: shares[id(losses[player])] for player in players}
-        gradients = self._player_gradients(tape, scaled)
+        # Gradients are summed over replicas.
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        seed = after(losses.values(), 1.0 / replicas)
+        gradients = self._player_gradients(tape, {p: losses[p] for p in players}, seed)
         self._record_faults(losses, gradients, report)
         for player in players:
             moved = gradients[player]
@@ -319,15 +319,15 @@ class PlayerModel(KerasModel):
         return self._track(*self.losses(batch, noise, training=False))
 
     def _player_gradients(
-        self, tape: tf.GradientTape, losses: Mapping[str, tf.Tensor]
+        self, tape: tf.GradientTape, losses: Mapping[str, tf.Tensor], seed: tf.Tensor
     ) -> dict[str, list[tf.Tensor]]:
-        """Each player's gradient of its own loss; players that share a loss share a backward
-        pass."""
+        """Each player's gradient of its own loss, times `seed`; players that share a loss share a
+        backward pass."""
         gradients: dict[str, list[tf.Tensor]] = {}
         for key in dict.fromkeys(map(id, losses.values())):
             sharing = [player for player, loss in losses.items() if id(loss) == key]
             variables = {p: [v.value for v in self.player_variables(p)] for p in sharing}
-            gradients |= tape.gradient(losses[sharing[0]], variables)
+            gradients |= tape.gradient(losses[sharing[0]], variables, seed)
         return gradients
 
     def _record_faults(self, losses: Any, gradients: Any, report: Any) -> None:

@@ -30,7 +30,7 @@ from zoo.errors import UsageError
 from zoo.evaluation.protocol import Metric, Picture, few, short
 from zoo.evaluation.subject.subject import Subject
 from zoo.figures import panels
-from zoo.losses import gradient_penalty
+from zoo.losses import after, gradient_penalty
 from zoo.networks.critics import ImageCritic
 from zoo.noise import row_noise, row_seeds
 from zoo.pixels import as_floats
@@ -73,7 +73,7 @@ class Critic:
             penalty = gradient_penalty(self.network, real, fake, position)
             loss = _PENALTY * tf.reduce_mean(penalty) - gap
         variables = self.network.trainable_variables
-        gradients = tape.gradient(loss, [v.value for v in variables])
+        gradients = tape.gradient(loss, [v.value for v in variables], after([loss], 1.0))
         self.optimizer.apply(gradients, variables)
         return gap
 

@@ -20,6 +20,7 @@ from zoo.config import ALL_PLAYERS, ModelConfig, TrainingConfig
 from zoo.data.images import ImageDataset
 from zoo.errors import UsageError
 from zoo.losses import after
+from zoo.models.adam import Adam
 from zoo.models.door import shape_of
 from zoo.models.keras_model import KerasModel
 from zoo.models.optimizers import Rate, clipped
@@ -235,7 +236,7 @@ class PlayerModel(KerasModel):
 
     def make_optimizer(self, learning_rate: Rate) -> keras.optimizers.Optimizer:
         """A new optimiser of a player: Adam, beta 0.5 and 0.9 [P], epsilon 1e-8 (chosen)."""
-        return keras.optimizers.Adam(learning_rate, beta_1=0.5, beta_2=0.9, epsilon=1e-8)
+        return Adam(learning_rate, beta_1=0.5, beta_2=0.9, epsilon=1e-8)
 
     @classmethod
     def resolve_learning_rate(

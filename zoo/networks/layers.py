@@ -10,6 +10,8 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
+from zoo.networks.batch_norm import BatchNormalization
+
 
 def kernel_initializer() -> keras.initializers.Initializer:
     """N(0, 0.02)."""
@@ -18,7 +20,7 @@ def kernel_initializer() -> keras.initializers.Initializer:
 
 def batch_norm() -> keras.layers.Layer:
     """Batch norm whose statistics are those of the global batch on any number of replicas."""
-    return keras.layers.BatchNormalization(
+    return BatchNormalization(
         momentum=0.9,
         epsilon=1e-5,
         gamma_initializer=keras.initializers.RandomNormal(1.0, 0.02),

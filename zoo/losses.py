@@ -104,8 +104,8 @@ def decoder_slope(
 
 
 def after(losses: Iterable[tf.Tensor], seed: float) -> tf.Tensor:
-    """`seed`, of which a backward pass starts, once all these losses are there; not finite where
-    they are not.
+    """`seed`, of which a backward pass starts, once all these losses are there; 0 where one of them
+    is not finite.
 
     The gradient of a loss that is linear in a critic's output needs none of its values, and that of
     a gradient penalty not all of them. TensorFlow orders an update after every read of its
@@ -114,4 +114,4 @@ def after(losses: Iterable[tf.Tensor], seed: float) -> tf.Tensor:
     threads' chance.
     """
     total = tf.add_n([tf.cast(loss, tf.float32) for loss in losses])
-    return tf.where(tf.math.is_finite(total), seed, total)
+    return tf.where(tf.math.is_finite(total), seed, 0.0)

@@ -14,8 +14,9 @@ class Adam(keras.optimizers.Adam):
     def update_step(
         self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor
     ) -> None:
-        """Moves one variable and its two slots."""
-        if self.amsgrad:
+        """Moves one variable and its two slots; by Keras's operations where there is a third, or
+        where Keras traces the update without variables."""
+        if self.amsgrad or self.gradient_accumulation_steps:
             super().update_step(gradient, variable, learning_rate)
             return
         dtype = variable.dtype

@@ -23,6 +23,10 @@ from zoo.state import OPTIMIZER
 # The first test that asks for them makes the exports of all models.
 pytestmark = pytest.mark.timeout(1200)
 
+# One of each kind in the fast suite: with a density, without an encoder, with an implicit
+# posterior, of joint matching.
+FAST = ("vae", "dcgan", "adversarial_vb", "veegan")
+
 
 class Exported(NamedTuple):
     """What was made of one variant, and what other processes got from it."""
@@ -64,7 +68,7 @@ def exports(request, tmp_path_factory):
     }
 
 
-@pytest.fixture(params=fast_then_slow(EXPORTED), ids=variant_id)
+@pytest.fixture(params=fast_then_slow(EXPORTED, FAST), ids=variant_id)
 def exported(exports, request):
     """Each variant in turn."""
     return exports[variant_id(request.param)]

@@ -14,6 +14,8 @@ import pytest
 from tests.flags.processes import PATIENCE, ROOT, TINY
 from tests.flags.test_programs import NAMES
 
+pytestmark = pytest.mark.slow
+
 ENDS = {
     signal.SIGINT: (130, "interrupted"),
     signal.SIGTERM: (143, "terminated"),
@@ -108,7 +110,6 @@ def test_whoever_imports_the_programs_keeps_their_own(start):
     assert start(["-c", code], "none", 0) == (0, "True\n", "")
 
 
-@pytest.mark.slow
 def test_a_terminal_that_is_closed_under_a_training(tmp_path):
     """It takes its progress bar with it, and leaves a checkpoint."""
     ours, theirs = pty.openpty()

@@ -287,6 +287,7 @@ model.save(go_to)
 """
 
 
+@pytest.mark.slow
 def test_two_steps_and_two_in_a_new_process_are_four(tmp_path):
     def train(*arguments):
         subprocess.run([sys.executable, "-c", TRAIN, *map(str, arguments)], check=True)

@@ -80,10 +80,10 @@ PATHS = [
 ]
 
 
-def fast_then_slow(variants):
-    """Parameters for tests that take long: the models, and in the slow suite all others."""
-    slow = pytest.mark.slow
-    return [v if len(v) == 1 else pytest.param(v, marks=slow) for v in variants]
+def fast_then_slow(variants, models=(*MODELS, *INSTRUMENTS)):
+    """Parameters for tests that take long: these models, and in the slow suite all others."""
+    fast = [{"model": name} for name in models]
+    return [v if v in fast else pytest.param(v, marks=pytest.mark.slow) for v in variants]
 
 
 def variant_id(variant):

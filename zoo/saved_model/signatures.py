@@ -146,12 +146,12 @@ def _guards(inputs: Mapping[str, tuple[tf.Tensor, tf.TensorSpec]]) -> list[tf.Op
     """What has to hold of the inputs of a signature."""
     guards = [_refuse_shape(value, spec) for value, spec in inputs.values()]
     if "images" in inputs:
-        images = inputs["images"][0]
+        images = _flat(inputs["images"][0])
         # NaN compares false, so it fails here too.
         inside = tf.reduce_all((images >= 0.0) & (images <= 1.0))
         guards.append(_assert(inside, "images must be finite and lie in [0, 1]"))
     if "z" in inputs:
-        finite = tf.reduce_all(tf.math.is_finite(inputs["z"][0]))
+        finite = tf.reduce_all(tf.math.is_finite(_flat(inputs["z"][0])))
         guards.append(_assert(finite, "z must be finite"))
     if {"images", "seed"} <= set(inputs):
         # One seed would broadcast, and make every row's result depend on the others'.
@@ -178,6 +178,12 @@ def _refuse_shape(value: tf.Tensor, spec: tf.TensorSpec) -> tf.Operation:
 def _opaque(value: tf.Tensor) -> tf.Tensor:
     """`value` without its static shape, from which the check of its shape would be folded away."""
     return tf.raw_ops.PlaceholderWithDefault(input=value, shape=tf.TensorShape(None))
+
+
+def _flat(value: tf.Tensor) -> tf.Tensor:
+    """All entries in a row: over the axes that a value should have, a reduction would fail on
+    another shape before the check of it."""
+    return tf.reshape(value, [-1])
 
 
 def _assert(condition: tf.Tensor, message: str, *seen: tf.Tensor) -> tf.Operation:

@@ -49,13 +49,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=METRICS, nargs="+", help="these; writes no page")
     asked = parser.parse_args().only
-    head = conditions()
-    costs = measure(asked or list(METRICS))
-    text = f"# What each metric costs\n\n{head}\n{table(costs)}"
-    print(text)
+    head, about = conditions(), __doc__.split("\n\n", 1)[1]
+    costs = table(measure(asked or list(METRICS)))
+    print(costs)
     if not asked:
-        about = __doc__.split("\n\n", 1)[1]
-        FILE.write_text(f"# What each metric costs\n\n{head}\n{about}\n{table(costs)}", "utf-8")
+        FILE.write_text(f"# What each metric costs\n\n{head}\n{about}\n{costs}", "utf-8")
 
 
 def measure(names: list[str]) -> dict[str, Cost]:

@@ -120,7 +120,7 @@ EXPERIMENTS = {
         "zoo.paper.leaderboard.leaderboard",
         "Beyond the paper: estimators of a KL",
         "every estimator of the marginal KL against a true one, by dimension",
-        _cost("not run yet"),
+        _cost("4 min"),
     ),
     "rate_distortion": Experiment(
         "zoo.paper.rate_distortion.rate_distortion_curves",

@@ -3,7 +3,8 @@
 Every metric at its default settings on the VAE that comes with the zoo and on its test images, each
 once, as `zoo-evaluate` measures it: what it traces, fits and trains counts. Those of
 `wasserstein_critic`, `density_ratio_kl` and `density_model_kl` are their own training. The ratio is
-to the time of a second `elbo`, one pass of encoder and decoder over the test images.
+to the time of a second `elbo`, one pass of encoder and decoder over the test images. What metrics
+share, codes, samples and features, the first of them pays for.
 """
 
 from __future__ import annotations

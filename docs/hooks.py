@@ -26,6 +26,7 @@ ELSEWHERE = {
     "benchmarks/index.md": "benchmarks/README.md",
     "benchmarks/results.md": "benchmarks/results.md",
     "benchmarks/growth.md": "benchmarks/growth.md",
+    "benchmarks/instruments.md": "benchmarks/instruments.md",
     "benchmarks/growth.png": "benchmarks/growth.png",
 }
 PROGRAMS = [

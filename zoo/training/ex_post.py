@@ -160,8 +160,8 @@ def _fit(head: ExPostHead, codes: np.ndarray, held_out: np.ndarray, seed: int, s
     if isinstance(head, NetworkHead):
         _train(head, codes, held_out, seed, steps)
         return
-    variance = codes.astype(np.float64).var(axis=0).mean()
-    least_variance = LEAST_VARIANCE * max(variance, np.finfo(np.float32).tiny)
+    variance = float(codes.astype(np.float64).var(axis=0).mean())
+    least_variance = LEAST_VARIANCE * max(variance, float(np.finfo(np.float32).tiny))
     em = {"max_iter": MOST_ITERATIONS, "tol": TOLERANCE}
     mixtures = [
         head.fitted.fit(codes, head.components, seed + restart, least_variance, **em)

@@ -4,19 +4,23 @@ zoo-evaluate --run_dir=runs/vae --metrics=elbo,marginal_kl
 zoo-evaluate --saved_model=served/vae/1 --dataset=color_mnist_mini --metrics=all --output=vae.json
 zoo-evaluate --samples=gan.npz --dataset=cifar10 --feature_extractor=inception.h5 --output=gan.json
 
-A metric that was measured for this checkpoint with these settings is not measured again.
+A metric that was measured for this checkpoint with these settings is not measured again; of a run
+and its own images the same command is answered at once.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
 
+from zoo import answers
 from zoo.config import DataConfig, EvaluationConfig
 from zoo.errors import UsageError
 from zoo.files import check_writable
 from zoo.flags import listings, paths, program, sources
+from zoo.records import Entry
 
 
 def define(values: flags.FlagValues) -> None:
@@ -62,6 +66,17 @@ def main(values: flags.FlagValues) -> None:
             f"output={values.output} would put its pictures among the samples: expected a file "
             "of another name"
         )
+    # Of a run and its own images the answer may be on file, which takes neither to find.
+    asked = None
+    if run is not None and data is None:
+        asked = answers.question(run, values.metrics, settings)
+        if answer := answers.find(output, asked):
+            said, records = answer
+            measured = dict.fromkeys(record["asked"]["metric"] for record in records)
+            print("\n".join([*said, *(f"{name}: already measured" for name in measured)]))
+            _print_records(records)
+            print(f"all of it stands in {output}")
+            return
     program.start_tensorflow()
     from zoo.data import load_dataset
     from zoo.evaluation.runner import evaluate
@@ -77,14 +92,26 @@ def main(values: flags.FlagValues) -> None:
     else:
         subject = sources.subject_of(values, run)
         dataset = sources.dataset_of(data, run, subject)
-    records = evaluate(subject, dataset, values.metrics, settings, output, progress=print)
+    lines: list[str] = []
+
+    def say(line: str) -> None:
+        print(line)
+        lines.append(line)
+
+    records = evaluate(subject, dataset, values.metrics, settings, output, say)
+    if asked:
+        answers.keep(output, asked, [line for line in lines if ": left out: " in line], records)
+    _print_records(records)
+    print(f"wrote {output}")
+
+
+def _print_records(records: Sequence[Entry]) -> None:
     for record in records:
         error = record["standard_error"]
         spread = f" +- {error:.3g}" if error is not None else ""
         print(f"  {record['metric']:24} {record['value']:12.6g}{spread}   n={record['n']}")
         for warning in record.get("warnings", ()):
             print(f"    ! {warning}")
-    print(f"wrote {output}")
 
 
 def run() -> None:

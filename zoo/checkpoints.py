@@ -107,6 +107,11 @@ class CheckpointStore:
                 f"{path.name}, and the next validation value begins anew"
             ) from None
 
+    def files(self, best: bool) -> list[Path]:
+        """Those of the newest checkpoint, or of the best one; none where there is none."""
+        place = self._best_path() if best else self._path(self.newest())
+        return sorted(place.iterdir()) if place and place.exists() else []
+
     def restore_best(self, model: Any) -> int:
         """Restores the best checkpoint, and returns its step.
 

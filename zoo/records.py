@@ -93,7 +93,7 @@ _RECORD = {
 
 
 def read_evaluation(file: Path) -> dict[str, list[Entry]]:
-    """The `records` and `pictures` of an `evaluation.json`; none where there is no file.
+    """The `records`, `pictures` and `answers` of an `evaluation.json`; none where there is no file.
 
     Raises:
         UsageError: it is no such file, or one of a newer version.
@@ -113,6 +113,8 @@ def read_evaluation(file: Path) -> dict[str, list[Entry]]:
             )
     if format_version == 1:
         _rename_classifier(evaluation)
+    answers = content.get("answers", [])
+    evaluation["answers"] = answers if _are_answers(answers) else []
     return evaluation
 
 
@@ -155,6 +157,18 @@ def _has(entry: Any, fields: Mapping[str, tuple[type, ...]]) -> bool:
         and isinstance(entry.get("asked"), dict)
         and isinstance(entry["asked"].get("metric"), str)
         and isinstance(entry.get("warnings", []), list)
+    )
+
+
+def _are_answers(answers: Any) -> bool:
+    """Whether a JSON value is what `zoo.answers` keeps; nothing is lost with another."""
+    return isinstance(answers, list) and all(
+        isinstance(answer, dict)
+        and isinstance(answer.get("question"), str)
+        and isinstance(answer.get("said"), list)
+        and isinstance(answer.get("records"), list)
+        and all(isinstance(key, dict) for key in answer["records"])
+        for answer in answers
     )
 
 

@@ -231,7 +231,7 @@ def test_a_file_that_is_no_evaluation_is_refused(tmp_path):
         file.write_text(content)
         with pytest.raises(UsageError, match="evaluation.json"):
             read_evaluation(file)
-    assert read_evaluation(tmp_path / "none.json") == {"records": [], "pictures": []}
+    assert not any(read_evaluation(tmp_path / "none.json").values())
 
 
 def test_a_run_that_nobody_holds_is_measured_all_the_same(tmp_path):

@@ -78,8 +78,8 @@ def tiles_of(pixels: np.ndarray, split: str) -> tuple[np.ndarray, int]:
     rows = np.arange(TOP, BOTTOM - SIZE + 1, STRIDE[split])
     columns = tile_columns(split)
     x, y = (places.ravel() for places in np.meshgrid(columns, rows, indexing="ij"))
-    windows = np.lib.stride_tricks.sliding_window_view(pixels, (SIZE, SIZE), axis=(0, 1))
-    tiles = windows[y, x].transpose(0, 2, 3, 1)
+    windows = np.lib.stride_tricks.sliding_window_view(pixels, (SIZE, SIZE, 3))[:, :, 0]
+    tiles = windows[y, x]
     land = tiles[..., 2] <= tiles[..., :2].max(axis=-1)
     used = land.mean(axis=(1, 2)) >= LEAST_LAND
     return np.ascontiguousarray(tiles[used]), len(tiles)

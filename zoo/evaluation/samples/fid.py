@@ -50,7 +50,8 @@ class Moments:
 
     def __init__(self) -> None:
         self.count = 0
-        self.mean, self._scatter = np.zeros(0), np.zeros((0, 0))  # as wide as the first batch
+        self.mean: np.ndarray = np.zeros(0)  # as wide as the first batch
+        self._scatter: np.ndarray = np.zeros((0, 0))
 
     def update(self, features: np.ndarray) -> None:
         """Adds features [B, F].

@@ -160,7 +160,7 @@ def class_shares(logits: dict[str, np.ndarray]) -> Figure:
         for name, side in logits.items()
     }
     classes = len(shares["data"])
-    shown = np.arange(classes)
+    shown: np.ndarray = np.arange(classes)
     if classes > SHOWN:
         shown = np.argsort(-shares["data"], kind="stable")[:SHOWN]
     figure = Figure(figsize=(6.5, 3), layout="constrained")

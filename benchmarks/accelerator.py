@@ -1,53 +1,107 @@
-"""What the settings of GPUs and TPUs bring, on the machine that it is run on.
+"""What each model gives on this machine's device, as a table to paste.
 
-`python -m benchmarks.accelerator` prints one row per model and setting: the time of a step of
-`zoo-train` with it over that without. On CPUs `jit_compile` and bfloat16 are expected to cost time.
+`python -m benchmarks.accelerator` trains every model for some hundred steps in float32 and in mixed
+precision, with XLA and without, by 1 and by 50 steps a call from Python, and prints images per
+second, the device's peak memory and the share of the rate at which it multiplies large matrices.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Iterator
 
-from benchmarks.run import conditions, table
-from benchmarks.timing import Comparison, interleaved
+import tensorflow as tf
+
+from benchmarks.operations import operations, operations_per_second
+from benchmarks.run import conditions
 from benchmarks.training import seconds_of_a_step
-from zoo.registry import MODELS
+from zoo.config import RunConfig
+from zoo.errors import reason
+from zoo.models import build_model
+from zoo.registry import MODELS, source_of
 
-SETTINGS = {
-    "mixed_bfloat16": {"dtype_policy": "mixed_bfloat16"},
-    "jit_compile": {"jit_compile": True},
-    "steps_per_execution=10": {"steps_per_execution": 10},
-    "all three": {
-        "dtype_policy": "mixed_bfloat16",
-        "jit_compile": True,
-        "steps_per_execution": 10,
-    },
-}
+# Of the networks, and of the products inside them.
+PRECISIONS = {"float32": "float32", "mixed_bfloat16": "bfloat16"}
+LEAST_STEPS = 3  # a run is timed over the last two of its three parts
 
 
-def main() -> None:
-    """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(argv: list[str] | None = None) -> None:
+    """Prints the table, each row as soon as it is measured."""
+    parser = argparse.ArgumentParser(prog="benchmarks.accelerator", description=__doc__)
     parser.add_argument("--models", default=",".join(MODELS), help="comma-separated")
+    parser.add_argument("--dataset", default="color_mnist_mini")
     parser.add_argument("--width", type=float, default=1.0)
     parser.add_argument("--batch_size", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=300, help="of each run, a multiple of 30")
-    parser.add_argument("--repeats", type=int, default=3)
-    arguments = parser.parse_args()
-    common = {n: getattr(arguments, n) for n in ("width", "batch_size", "steps")}
-    head, rows = conditions(), []
+    parser.add_argument("--calls", type=int, default=6, help="to each of three parts of a run")
+    parser.add_argument("--steps_per_call", default="1,50", help="comma-separated")
+    parser.add_argument("--matrix", type=int, default=8192, help="side of the large matrices")
+    arguments = parser.parse_args(argv)
+    per_call = [int(steps) for steps in arguments.steps_per_call.split(",")]
+    rates = {p: operations_per_second(kind, arguments.matrix) for p, kind in PRECISIONS.items()}
+    print(conditions(f"device: {_device()}"))
+    for precision, rate in rates.items():
+        print(f"- matrix products in {precision}: {rate / 1e12:.3g} TFLOP/s")
+    speeds = [f"images/s, {steps} a call" for steps in per_call]
+    columns = ["model", "precision", "XLA", *speeds, "peak memory", "share of the matrix rate"]
+    print(f"\n| {' | '.join(columns)} |\n|{' --- |' * len(columns)}", flush=True)
+    settings = {n: getattr(arguments, n) for n in ("dataset", "width", "batch_size")}
     for model in arguments.models.split(","):
-        for name, settings in SETTINGS.items():
-            pairs = interleaved(
-                lambda model=model, settings=settings: seconds_of_a_step(
-                    model, **common, **settings
-                ),
-                lambda model=model: seconds_of_a_step(model, **common),
-                arguments.repeats,
-                warm=True,  # each run leaves its own start out
+        for precision, rate in rates.items():
+            for jit in (False, True):
+                how = {"dtype_policy": precision, "jit_compile": jit, **settings}
+                cells = _cells(model, how, per_call, arguments.calls, rate)
+                row = [model, precision, "on" if jit else "off", *cells]
+                print(f"| {' | '.join(row)} |", flush=True)
+
+
+def _cells(model: str, how: dict, per_call: list[int], calls: int, rate: float) -> Iterator[str]:
+    """Images per second by steps a call, memory, and the share of `rate` at the best of them."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        tf.config.experimental.reset_memory_stats("GPU:0")
+    fastest = None
+    for steps in per_call:
+        # As many steps for each number a call, so that a start weighs the same.
+        each = calls * max(per_call) // steps * steps
+        time = _tried(
+            lambda steps=steps, each=each: seconds_of_a_step(
+                model, steps=LEAST_STEPS * each, steps_per_execution=steps, **how
             )
-            rows.append(Comparison(f"{model} with {name}", "without", pairs, "-"))
-    print(f"{head}\n{table(rows)}")
+        )
+        if isinstance(time, str):
+            yield time
+            continue
+        fastest = min(time, fastest or time)
+        yield f"{how['batch_size'] / time:.4g}"
+    peak = tf.config.experimental.get_memory_info("GPU:0")["peak"] if gpus else None
+    yield "-" if peak is None else f"{peak / 2**20:.0f} MB"
+    yield "-" if fastest is None else f"{_operations(model, how) / fastest / rate:.1%}"
+
+
+def _tried(measure: Callable[[], float]) -> float | str:
+    """What was measured, or why not: one setting that a device does not take costs no table."""
+    try:
+        return measure()
+    except Exception as error:
+        return f"failed: {reason(error)[:80]}".replace("|", "/")
+
+
+def _operations(model: str, how: dict) -> float:
+    """Floating-point operations of the matrix products of a step."""
+    config = RunConfig.create(model=model, **how)
+    shape = source_of(how["dataset"]).image_shape
+    built = build_model(config.model, shape)
+    built.compile()
+    passes = (built.passes,) if built.passes > 1 else ()
+    batch = tf.TensorSpec((how["batch_size"], *passes, *shape))
+    return operations(tf.function(built.train_step).get_concrete_function(batch))
+
+
+def _device() -> str:
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        return tf.config.experimental.get_device_details(gpus[0]).get("device_name", gpus[0].name)
+    return "CPU"
 
 
 if __name__ == "__main__":

@@ -16,12 +16,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.operations import operations_per_second
 from benchmarks.peers import plain_tensorflow
 from benchmarks.peers.specification import SPECIFICATIONS, Specification
 from benchmarks.run import conditions
 from benchmarks.subjects import BATCH_SIZE, compiled, images, zoo_step
 from benchmarks.timing import seconds
-from benchmarks.vae import seconds_of_product
 
 REPEATS, CALLS = 25, 3
 
@@ -45,8 +45,8 @@ def main() -> None:
         show(medians(steps(spec)))
         parts = list(layers(spec))
         times = medians({name: call for name, call, _ in parts})
-        rate = seconds_of_product(1.0)
-        floors = {name: 1e3 * rate * operations for name, _, operations in parts}
+        rate = operations_per_second()
+        floors = {name: 1e3 * operations / rate for name, _, operations in parts}
         print(f"\n{family}: the parts, ms, and in brackets at the rate of a matrix product\n")
         show({f"{name} ({floors[name]:.2f})": time for name, time in times.items()})
         print(f"sum: {sum(times.values()):.1f} ({sum(floors.values()):.1f})\n")

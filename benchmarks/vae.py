@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from benchmarks.operations import operations_per_second
 from benchmarks.peers import plain_tensorflow
 from benchmarks.peers.specification import SPECIFICATIONS, Specification
 from benchmarks.subjects import BATCH_SIZE, compiled, images, zoo_step
 from benchmarks.timing import Comparison, interleaved, seconds
 
 STEPS, REPEATS = 5, 7
-_PRODUCT = 2048  # side of the matrices that give the machine's rate
 
 
 def run() -> list[Comparison]:
@@ -38,7 +38,7 @@ def _compare(name: str, spec: Specification) -> list[Comparison]:
         against("PyTorch, eager", _torch(spec), "at most 0.95"),
         against(
             "its floating-point operations",
-            lambda: seconds_of_product(spec.vae_operations(BATCH_SIZE)),
+            lambda: spec.vae_operations(BATCH_SIZE) / operations_per_second(),
             "at most 1.3",
         ),
     ]
@@ -52,12 +52,3 @@ def _torch(spec: Specification) -> Callable[[], float]:
     step = plain_torch.vae_step(spec)
     batch = torch.from_numpy(images(spec).transpose(0, 3, 1, 2).copy())
     return lambda: seconds(lambda: step(batch), STEPS)
-
-
-def seconds_of_product(operations: float) -> float:
-    """Seconds of that many floating-point operations at the rate of a large matrix product, which
-    is measured anew."""
-    matrix = tf.random.uniform([_PRODUCT, _PRODUCT])
-    product = tf.function(lambda: tf.reduce_sum(tf.matmul(matrix, matrix)))
-    product()
-    return seconds(lambda: product().numpy(), 3) * operations / (2.0 * _PRODUCT**3)

@@ -1,11 +1,15 @@
-"""Exports that the foreign clients load, each made once per session, with the portable bundle; and
-a browser."""
+"""Exports that the foreign clients load, each made once per session, with the portable bundle; a
+browser, and what is seen in it."""
 
 import contextlib
 import functools
 import shutil
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.export.runs import make_run
 from tests.models import variants
@@ -76,3 +80,46 @@ def look(browser):
 
 BROKEN = """[...document.images].filter((image) => !(image.complete && image.naturalWidth))
     .map((image) => image.alt)"""
+
+
+@contextlib.contextmanager
+def file_server(folder):
+    """The origin of a server of a folder's files that knows nothing of ours."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    handler = functools.partial(Quiet, directory=folder)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture
+def photo(tmp_path, rng):
+    """Files with images that are not of the model's size."""
+
+    def write(name, height=40, width=60):
+        file = tmp_path / name
+        Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(file)
+        return file
+
+    return write
+
+
+PIXELS = """(id) => { const canvas = document.getElementById(id);
+    return [...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data]; }"""
+
+
+def ready(page):
+    page.wait_for_selector("body[data-ready]")
+    return page
+
+
+def other_than(page, before, canvas="picture"):
+    """The pixels of a canvas once they are others than `before`."""
+    changed = f"(before) => String(({PIXELS})('{canvas}')) !== before"
+    page.wait_for_function(changed, arg=",".join(map(str, before)))
+    return page.evaluate(PIXELS, canvas)

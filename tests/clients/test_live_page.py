@@ -5,15 +5,11 @@ import functools
 import re
 import subprocess
 import sys
-import threading
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
-from tests.clients.conftest import VAE
+from tests.clients.conftest import PIXELS, VAE, file_server, other_than, ready
 from tests.export.runs import make_run
 from zoo.export.saved_model import export_saved_model
 from zoo.export.serving.server import Server
@@ -21,8 +17,6 @@ from zoo.export.serving.server import Server
 pytestmark = pytest.mark.clients
 
 ROOT = Path(__file__).parents[2]
-PIXELS = """(id) => { const canvas = document.getElementById(id);
-    return [...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data]; }"""
 
 
 @pytest.fixture(scope="module")
@@ -54,30 +48,6 @@ def served(tmp_path_factory):
             return f"http://127.0.0.1:{server.rest_port}/"
 
         yield start
-
-
-@pytest.fixture
-def photo(tmp_path, rng):
-    """Files with images that are not of the model's size."""
-
-    def write(name, height=40, width=60):
-        file = tmp_path / name
-        Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(file)
-        return file
-
-    return write
-
-
-def ready(page):
-    page.wait_for_selector("body[data-ready]")
-    return page
-
-
-def other_than(page, before, canvas="picture"):
-    """The pixels of a canvas once they are others than `before`."""
-    changed = f"(before) => String(({PIXELS})('{canvas}')) !== before"
-    page.wait_for_function(changed, arg=",".join(map(str, before)))
-    return page.evaluate(PIXELS, canvas)
 
 
 @pytest.mark.parametrize("width", [400, 800, 1600])
@@ -217,16 +187,9 @@ CALL = """(url) => fetch(url + "v1/models/vae-decode:predict", {method: "POST",
 @pytest.mark.parametrize(("allowed", "answer"), [(True, 1), (False, "refused")])
 def test_a_page_of_another_server_calls_where_it_may(served, browser, tmp_path, allowed, answer):
     """The browser asks first, since the call sends JSON."""
-    files = functools.partial(SimpleHTTPRequestHandler, directory=tmp_path)
     (tmp_path / "index.html").write_text("<!doctype html><title>elsewhere</title>")
-    with (
-        ThreadingHTTPServer(("127.0.0.1", 0), files) as elsewhere,
-        browser.new_context() as context,
-    ):
-        threading.Thread(target=elsewhere.serve_forever).start()
-        origin = f"http://127.0.0.1:{elsewhere.server_port}"
+    with file_server(tmp_path) as origin, browser.new_context() as context:
         page = context.new_page()
         page.goto(origin)
         own = served(VAE, "decode", origins=[origin] if allowed else [])
         assert page.evaluate(CALL, own) == answer
-        elsewhere.shutdown()

@@ -1,8 +1,8 @@
-// The live page of a served model: the sections that its signatures allow.
+// The page of a model, on a server (rest.js) or in the browser (onnx.js): the sections that its
+// signatures allow.
 
 import { at, attempt } from "./elements.js";
 import { Images } from "./images.js";
-import { Model } from "./rest.js";
 import { Samples } from "./samples.js";
 import { Sliders } from "./sliders.js";
 import { Walk } from "./walk.js";
@@ -13,8 +13,10 @@ const UNNAMED = /^(__.*|serving_default)$/; // TensorFlow's own, and a second na
 const stated = (name) => document.querySelector(`meta[name="${name}"]`).content;
 
 await attempt(async () => {
+  const { Model } = await import(`./${stated("back-end")}`);
   const model = await Model.open(stated("model"));
   const mostRows = Math.min(ROWS, Number(stated("most-rows")));
+  at("how").textContent = Model.how;
   at("metadata").href = Model.metadataPath(model.name);
   const decodes = model.has("decode", ["z"], ["images"]);
   const samples = model.has("sample", ["seed"], ["images", "z"]);

@@ -1,12 +1,11 @@
 // A model behind TF Serving's REST API, called as any client calls it.
 
+import { Signatures } from "./signatures.js";
+
 const PATH = "v1/models/";
 
-export class Model {
-  // `signatures` by name, each with `inputs` and `outputs`: shapes by name, null where a size varies.
-  constructor(name, version, signatures) {
-    Object.assign(this, { name, version, signatures });
-  }
+export class Model extends Signatures {
+  static how = "Everything here is a call of the server's REST API.";
 
   static async open(name) {
     const { model_spec, metadata } = await asked(`${PATH}${encodeURIComponent(name)}/metadata`);
@@ -19,13 +18,6 @@ export class Model {
 
   static metadataPath(name) {
     return `${PATH}${encodeURIComponent(name)}/metadata`;
-  }
-
-  has(signature, inputs, outputs) {
-    const found = this.signatures[signature];
-    return Boolean(found) && inputs.every((key) => key in found.inputs)
-      && Object.keys(found.inputs).length === inputs.length
-      && outputs.every((key) => key in found.outputs);
   }
 
   // Nested arrays by name in, nested arrays by name out.
@@ -56,24 +48,4 @@ async function asked(path, body) {
   const document = await response.json();
   if (!response.ok) throw new Error(document.error);
   return document;
-}
-
-// Runs one call at a time; of the values that come meanwhile, the newest alone is asked for next.
-export class Newest {
-  constructor(run) {
-    this.run = run;
-    this.waiting = [];
-    this.busy = false;
-  }
-
-  async ask(value) {
-    this.waiting = [value];
-    if (this.busy) return;
-    this.busy = true;
-    try {
-      while (this.waiting.length) await this.run(this.waiting.pop());
-    } finally {
-      this.busy = false;
-    }
-  }
 }

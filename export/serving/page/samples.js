@@ -1,8 +1,8 @@
 // A grid of samples, one for each seed from a first one on.
 
 import { at, attempt, make } from "./elements.js";
+import { Newest } from "./newest.js";
 import { draw } from "./pictures.js";
-import { Newest } from "./rest.js";
 
 const COUNT = 16; // chosen
 const LAST = 2 ** 31 - COUNT; // seeds are int32

@@ -2,8 +2,8 @@
 
 import { leading } from "./codes.js";
 import { at, attempt, make } from "./elements.js";
+import { Newest } from "./newest.js";
 import { draw } from "./pictures.js";
-import { Newest } from "./rest.js";
 
 const FIRST = 10; // sliders that are shown at once; chosen
 const REACH = 3; // standard deviations of N(0, I) to both sides; chosen

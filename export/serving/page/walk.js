@@ -2,8 +2,8 @@
 
 import { slerp } from "./codes.js";
 import { at, attempt, make } from "./elements.js";
+import { Newest } from "./newest.js";
 import { draw } from "./pictures.js";
-import { Newest } from "./rest.js";
 
 const STEPS = 9; // pictures of the row, A and B among them; chosen
 

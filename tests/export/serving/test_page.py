@@ -32,7 +32,7 @@ def test_the_page_and_all_that_it_names_are_served(server):
     assert status == 200 and headers["Content-Type"] == "text/html; charset=utf-8"
     page = body.decode()
     assert '<meta name="model" content="vae">' in page and "{{" not in page
-    files = set(re.findall(r'(?:src|href)="([^"#]+)"', page))
+    files = set(re.findall(r'(?:src|href|name="back-end" content)="([^"#]+)"', page))
     for path, file in live_page("vae", 1).items():
         files |= set(re.findall(r' from "\./([^"]+)"', file.content.decode()))
         named = set(re.findall(rb"https?://[^\"'\s]+", file.content))

@@ -11,6 +11,7 @@ INSTALLED := $(VENV)/.installed
 CLIENTS := $(VENV)/.clients
 PEERS := $(VENV)/.peers
 DOCS := $(VENV)/.docs
+RUNTIME := node_modules/.package-lock.json
 DEMO := runs/demo
 
 .PHONY: demo test test-slow test-clients lint format bench docs clean
@@ -32,6 +33,13 @@ $(PEERS): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,bench]'
 	@touch $@
 
+# What the page without a server runs by.
+$(RUNTIME): package-lock.json .npmrc
+	@command -v npm >/dev/null || \
+	    { echo "npm is needed for the page without a server; install it, as by apt-get install npm"; exit 2; }
+	npm ci --silent
+	@touch $@
+
 demo: $(INSTALLED)
 	$(BIN)/zoo-train --preset=color_mnist_mini/vae --run_dir=$(DEMO)/vae
 	$(BIN)/zoo-evaluate --run_dir=$(DEMO)/vae --metrics=elbo,marginal_kl,population_kl
@@ -48,7 +56,7 @@ test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
 
 # Foreign runtimes, a C program and a browser: one process, so that each export is made once.
-test-clients: $(CLIENTS)
+test-clients: $(CLIENTS) $(RUNTIME)
 	@command -v gcc >/dev/null || { echo "gcc is needed for the C example; install it"; exit 2; }
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
 	    command -v google-chrome >/dev/null || \
@@ -75,4 +83,4 @@ docs: $(DOCS)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:
-	rm -rf .venv .venv-* build dist site *.egg-info
+	rm -rf .venv .venv-* build dist site node_modules *.egg-info

@@ -23,7 +23,7 @@ from zoo import registry
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "CONTRIBUTING.md").read_text()
 LEFT_OUT = shutil.ignore_patterns(
-    ".*", "__pycache__", "runs", "served", "build", "dist", "*.egg-info"
+    ".*", "__pycache__", "runs", "served", "build", "dist", "node_modules", "*.egg-info"
 )
 REGISTRY = "zoo/registry.py"
 FILES = {

@@ -31,7 +31,7 @@ def built(tmp_path_factory):
     folder = tmp_path_factory.mktemp("built")
     tree = folder / "tree"  # what a build leaves beside the sources would go into the next
     others = shutil.ignore_patterns(
-        ".*", "__pycache__", "tests", "docs", "runs", "build", "*.egg-info"
+        ".*", "__pycache__", "tests", "docs", "runs", "build", "node_modules", "*.egg-info"
     )
     shutil.copytree(ROOT, tree, symlinks=True, ignore=others)
     run([sys.executable, "-c", BUILD, folder], cwd=tree)

@@ -77,7 +77,7 @@ setup(
     ],
     extras_require={
         "serving": ["grpcio>=1.60"],  # zoo-serve
-        "portable": PORTABLE,  # zoo-export --format=onnx
+        "portable": PORTABLE,  # zoo-export --format=onnx, web
         "natural": NATURAL,  # --dataset=blue_marble
         "docs": DOCS,  # make docs
         # Foreign runtimes and clients that the tests meet exports with, what builds the site, and

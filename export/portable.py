@@ -37,13 +37,17 @@ def write_portable(
     folder.mkdir(parents=True)
     if "onnx" in formats:
         for name, function in functions.items():
-            (folder / f"{name}.onnx").write_bytes(_onnx(name, function))
+            (folder / f"{name}.onnx").write_bytes(onnx_model(name, function))
     if "tflite" in formats:
         (folder / "model.tflite").write_bytes(_tflite(functions, variables))
 
 
-def _onnx(name: str, function: Any) -> bytes:
-    """One function as an ONNX model; its free dimension is called N."""
+def onnx_model(name: str, function: Any) -> bytes:
+    """A `tf.function` with an input signature as an ONNX model; its free dimension is called N.
+
+    Raises:
+        UsageError: it holds an operation that ONNX does not have.
+    """
     import onnx
     import tf2onnx
 

@@ -4,7 +4,8 @@ zoo-export --run_dir=runs/vae --output=served --name=vae
 
 makes served/vae/1/, or the next free version, in one rename: complete or not at all. With
 --format=saved_model,onnx,tflite its assets.extra/portable/ has the functions decode, encode and
-elbo_noise for other runtimes.
+elbo_noise for other runtimes; with --format=saved_model,web its assets.extra/web/ is a page with
+sliders for any file server, which runs the model in the browser.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from pathlib import Path
 from absl import flags
 
 from zoo.errors import UsageError
-from zoo.export.formats import PACKAGES, SAVED_MODEL, require_formats
+from zoo.export.formats import PACKAGES, SAVED_MODEL, WEB, require_formats
 from zoo.export.versions import new_version
+from zoo.export.web import RUNTIME_FOLDER, RUNTIME_VERSION
 from zoo.files import check_writable
-from zoo.flags import parsers, program, sources
+from zoo.flags import parsers, paths, program, sources
 
 
 def define(values: flags.FlagValues) -> None:
@@ -41,6 +43,13 @@ def define(values: flags.FlagValues) -> None:
         f"{', '.join(name for name in PACKAGES if name != SAVED_MODEL)} beside it.",
         flag_values=values,
     )
+    paths.define_path(
+        "web_runtime",
+        RUNTIME_FOLDER,
+        f"For {WEB}: the folder dist of onnxruntime-web, which npm install "
+        f"onnxruntime-web@{RUNTIME_VERSION} makes here.",
+        flag_values=values,
+    )
 
 
 def main(values: flags.FlagValues) -> None:
@@ -55,7 +64,7 @@ def main(values: flags.FlagValues) -> None:
         )
     if values.signatures == []:
         raise UsageError("signatures='' is not accepted: expected names, as decode,sample")
-    require_formats(values["format"].value)
+    require_formats(values["format"].value, values.web_runtime)
     run = sources.run_of(values)
     assert run is not None  # one of the two is given
     check_writable(new_version(values.output, values["name"].value, values.version))
@@ -69,6 +78,7 @@ def main(values: flags.FlagValues) -> None:
         values.version,
         values.signatures,
         values["format"].value,
+        values.web_runtime,
     )
     print(f"exported step {int(run.model.step.numpy())} of {run.name} to {folder}")
 

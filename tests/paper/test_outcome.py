@@ -2,6 +2,7 @@
 
 import csv
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +21,9 @@ from zoo.paper.outcome import (
 )
 from zoo.paper.results import LONGEST, markdown_table, write_page
 from zoo.paper.sample_metrics import does_better
+from zoo.paper.statements import STATEMENTS, summary
+
+RESULTS = Path(__file__).parents[2] / "docs/results"
 
 
 @pytest.mark.parametrize(
@@ -77,6 +81,31 @@ def test_long_tables_stay_in_their_files(tmp_path):
     page = write_page(tmp_path / "results").read_text()
     assert f"[long](results/likelihoods/long.csv), {LONGEST + 1} rows" in page
     assert "| 0 |" not in page and f"| {LONGEST} |" in page
+
+
+def test_the_page_leads_with_the_papers_statements(tmp_path):
+    claims = [
+        Claim("vgh_plus_plus does better than vgh (paper) by fid", SEEN, "1 against 2"),
+        Claim("vgh_plus_plus does better than vae (paper) by fid", SEEN, "1 against 3"),
+        Claim("vgh_plus_plus does better than aae (paper) by fid", NOT_SEEN, "1 against 0"),
+    ]
+    outcome = Outcome(claims, {}, {"digits-sweep": ("A sweep.", Figure())})
+    about = {"items": "Figures 8 and 9", "shows": "-", "scale": "smoke", "seconds": 1.0}
+    outcome.write(tmp_path / "results" / "comparison", command="-", **about)
+    page = write_page(tmp_path / "results").read_text()
+    short = page.partition("## In a hurry")[2].partition("## Claims")[0]
+    picture = "](results/comparison/digits-sweep.png) |"
+    assert "| VGH++ does better than VGH. | **seen** | 1 against 2 | ![" in short
+    assert "VAE and AAE. | 1 **seen**, 1 **not seen** | 1 against 3 | ![" in short
+    assert short.count(picture) == 2 and "GANs" not in short
+
+
+def test_statements_are_of_what_there_is():
+    """Each finds claims, and the picture that it names, in the results of this repository."""
+    results = {file.parent.name: read_json(file) for file in RESULTS.glob("*/result.json")}
+    rows = list(summary(results, "results"))
+    assert [row["the paper says"] for row in rows] == [s.text for s in STATEMENTS]
+    assert [bool(row["picture"]) for row in rows] == [bool(s.picture) for s in STATEMENTS]
 
 
 def test_table_keeps_bars_in_their_cells():

@@ -8,6 +8,7 @@ from typing import Any
 
 from zoo.files import atomic_file, read_json
 from zoo.paper import EXPERIMENTS
+from zoo.paper.statements import summary
 
 LONGEST = 24  # rows of a table that the page shows; longer ones are in their files
 _INTRODUCTION = """# Results
@@ -25,6 +26,9 @@ Corrected: Figure 1 said "seen, 13 ± 0.12 against 23.1 ± 0.96 nats" until load
 drop the trained flow of RealNVP, and with it to measure another posterior. With its flow the same
 training gives 13.12 ± 0.1 nats, and the claim is not decidable here.
 """
+_SHORT = """The paper's main statements, with the verdicts of all claims that speak of each, and the
+numbers of the first of them; all claims stand below, each with its own.
+"""
 
 
 def write_page(folder: Path) -> Path:
@@ -34,7 +38,10 @@ def write_page(folder: Path) -> Path:
         for name in EXPERIMENTS
         if (file := folder / name / "result.json").exists()
     }
-    parts = [_INTRODUCTION, "## Claims\n", _claims(results)]
+    parts = [_INTRODUCTION]
+    if short := list(summary(results, folder.name)):
+        parts += ["## In a hurry\n", _SHORT, markdown_table(short)]
+    parts += ["## Claims\n", _claims(results)]
     for name, result in results.items():
         parts += [
             f"## {result['items']}: {result['shows']}\n",

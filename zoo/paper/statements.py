@@ -1,0 +1,126 @@
+"""What the paper says, in twelve sentences, and which claims of the experiments speak of each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+Result = Mapping[str, Any]  # a result.json
+
+
+class Statement(NamedTuple):
+    """One sentence of the paper.
+
+    Attributes:
+        text: the sentence.
+        experiment: key in `zoo.paper.EXPERIMENTS`.
+        claims: words of which its claims there have one; all claims where there are none.
+        picture: of the experiment, without its data set; empty where it has none.
+    """
+
+    text: str
+    experiment: str
+    claims: tuple[str, ...] = ()
+    picture: str = ""
+
+
+STATEMENTS = (
+    Statement(
+        "A posterior richer than a Gaussian, RealNVP, does not bring q(z) nearer to p(z).",
+        "posteriors",
+        picture="marginal_kl",
+    ),
+    Statement(
+        "A VAE has samples from where q(z) has no mass: the bound flags them, and their pixels and "
+        "codes are unlike those of data.",
+        "low_posterior",
+        picture="samples",
+    ),
+    Statement(
+        "A density ratio underestimates the marginal KL.", "density_ratio", picture="estimates"
+    ),
+    Statement(
+        "The estimate by a density ratio depends on the classifier: one more layer, or noise, "
+        "raises it.",
+        "classifier_sensitivity",
+    ),
+    Statement(
+        "What hybrids offer in the place of a bound does not tell how training goes; the VAE's "
+        "does.",
+        "bounds",
+        picture="curves",
+    ),
+    Statement(
+        "With many more latents than needed a VAE leaves them unused, an AAE uses all and "
+        "struggles.",
+        "many_latents",
+        picture="1000-spread",
+    ),
+    Statement("VGH++ does better than VGH.", "comparison", ("than vgh (paper)",), "sweep"),
+    Statement(
+        "By its samples VGH++ does better than VAE and AAE.",
+        "comparison",
+        ("than vae (", "than aae ("),
+        "sweep",
+    ),
+    Statement(
+        "GANs do better than VGH++ still.",
+        "comparison",
+        ("than vgh_plus_plus",),
+        "sweep",
+    ),
+    Statement(
+        "Density ratios of Gaussians are inaccurate; learning by them works in few dimensions, and "
+        "fails in many.",
+        "synthetic",
+        picture="learning",
+    ),
+    Statement(
+        "Density models, too, underestimate the marginal KL.", "density_models", picture="estimates"
+    ),
+    Statement(
+        "With QuantizedNormal the marginal KL is larger than with Bernoulli.",
+        "likelihoods",
+        picture="marginal_kl",
+    ),
+)
+
+
+def summary(results: Mapping[str, Result], folder: str) -> Iterator[dict[str, str]]:
+    """A row per statement whose experiment has been run: what the paper says, the verdicts of its
+    claims, the numbers of the first of them, and a picture.
+
+    Args:
+        results: by experiment.
+        folder: of the results, as the page calls it.
+    """
+    for statement in STATEMENTS:
+        if statement.experiment not in results:
+            continue
+        result = results[statement.experiment]
+        claims = [claim for claim in result["claims"] if _speaks_of(claim, statement)]
+        if claims:
+            yield {
+                "the paper says": statement.text,
+                "here": _verdicts(Counter(claim["verdict"] for claim in claims)),
+                "numbers": claims[0]["numbers"],
+                "picture": _picture(statement, result, f"{folder}/{statement.experiment}"),
+            }
+
+
+def _speaks_of(claim: Mapping[str, str], statement: Statement) -> bool:
+    words = statement.claims
+    return not words or any(word in claim["statement"] for word in words)
+
+
+def _verdicts(counts: Counter[str]) -> str:
+    if len(counts) == 1:
+        return f"**{next(iter(counts))}**"
+    return ", ".join(f"{count} **{verdict}**" for verdict, count in counts.most_common())
+
+
+def _picture(statement: Statement, result: Result, folder: str) -> str:
+    names = result["pictures"] if statement.picture else ()
+    name = next((name for name in names if name.endswith(statement.picture)), None)
+    return f"![{statement.text}]({folder}/{name}.png)" if name else ""

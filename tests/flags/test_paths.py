@@ -36,7 +36,7 @@ PATHS = {
     },
     "encode": {"run_dir", "pretrained", "saved_model", "output", "data_dir"},
     "sample": {"run_dir", "pretrained", "saved_model", "output", "data_dir", "reconstruct"},
-    "export": {"run_dir", "pretrained", "output"},
+    "export": {"run_dir", "pretrained", "output", "web_runtime"},
     "serve": {"model", "pretrained"},
     "fit_prior": {"run_dir", "output_dir"},
     "report": {"run_dir", "runs", "evaluation"},

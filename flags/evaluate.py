@@ -70,7 +70,7 @@ def main(values: flags.FlagValues) -> None:
     asked = None
     if run is not None and data is None:
         asked = answers.question(run, values.metrics, settings)
-        if answer := answers.find(output, asked):
+        if asked and (answer := answers.find(output, asked)):
             said, records = answer
             measured = dict.fromkeys(record["asked"]["metric"] for record in records)
             print("\n".join([*said, *(f"{name}: already measured" for name in measured)]))

@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from zoo.config import BEST, EvaluationConfig
-from zoo.files import locked, write_json
+from zoo.errors import UsageError
+from zoo.files import locked, read_bytes, write_json
 from zoo.formats import FORMAT_VERSION
 from zoo.records import Entry, read_evaluation
 from zoo.registry import source_of
@@ -25,25 +26,29 @@ _TELLS = ("asked", "weights", "dataset", "data_fingerprint")  # one measurement 
 _CODE = Path(__file__).parent
 
 
-def question(run: Run, names: Sequence[str], settings: EvaluationConfig) -> str:
+def question(run: Run, names: Sequence[str], settings: EvaluationConfig) -> str | None:
     """Digest of what the answer to a command depends on: the files of the run's model and of the
-    feature extractor, the images, what is asked of them, and the zoo's own code.
+    feature extractor, the images, what is asked of them, and the zoo's own code. None where one of
+    these cannot be read, of which those who have to will tell.
 
     Args:
         run: whose images are those that it was trained on.
         names: metrics, as they are asked for.
         settings: how.
     """
-    # Images that come with a package are what they were: to load them can take seconds.
-    fixed = source_of(run.config.data.dataset).data_dir == "unused"
-    asked = {
-        "metrics": list(names),
-        "settings": dataclasses.asdict(settings),
-        "data_fingerprint": run.data_fingerprint if fixed else run.dataset.fingerprint,
-    }
-    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode())
-    for file in (*_files(settings.feature_extractor), *_model(run), *_code()):
-        digest.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
+    try:
+        # Images that come with a package are what they were: to load them can take seconds.
+        fixed = source_of(run.config.data.dataset).data_dir == "unused"
+        asked = {
+            "metrics": list(names),
+            "settings": dataclasses.asdict(settings),
+            "data_fingerprint": run.data_fingerprint if fixed else run.dataset.fingerprint,
+        }
+        digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode())
+        for file in (*_extractor(settings.feature_extractor), *_model(run), *_code()):
+            digest.update(file.name.encode() + hashlib.sha256(read_bytes(file)).digest())
+    except (UsageError, OSError):
+        return None
     return digest.hexdigest()
 
 
@@ -53,11 +58,10 @@ def _model(run: Run) -> Iterator[Path]:
     yield from run.checkpoints.files(best=run.checkpoint == BEST)
 
 
-def _files(place: str | None) -> Iterator[Path]:
+def _extractor(place: str | None) -> Iterator[Path]:
     if place is not None:
         path = Path(place)
-        below = sorted(path.rglob("*")) if path.is_dir() else [path]
-        yield from (file for file in below if file.is_file())
+        yield from _model(Run.open(path)) if path.is_dir() else (path,)
 
 
 def _code() -> Iterator[Path]:

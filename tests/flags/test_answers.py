@@ -1,6 +1,7 @@
 """The same command a second time: answered from the file, and only while nothing has changed."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -54,9 +55,8 @@ def test_the_same_command_needs_no_tensorflow(run, capsys):
 
 
 def test_a_question_is_of_all_that_the_answer_depends_on(run, tmp_path):
-    extractor = tmp_path / "extractor"
-    extractor.mkdir()
-    (extractor / "weights.h5").write_bytes(b"1")
+    extractor = tmp_path / "weights.h5"
+    extractor.write_bytes(b"1")
     settings = EvaluationConfig(num_samples=4, feature_extractor=str(extractor))
 
     def ask(names=("elbo",), settings=settings):
@@ -65,7 +65,7 @@ def test_a_question_is_of_all_that_the_answer_depends_on(run, tmp_path):
     first = ask()
     assert ask() == first
     asked = [ask(("iwae",)), ask(settings=EvaluationConfig(num_samples=5))]
-    (extractor / "weights.h5").write_bytes(b"2")
+    extractor.write_bytes(b"2")
     asked.append(ask())
     state = max((run / "checkpoints").iterdir()) / "state.npz"
     with np.load(state) as file:
@@ -76,7 +76,26 @@ def test_a_question_is_of_all_that_the_answer_depends_on(run, tmp_path):
     config = json.loads((run / "config.json").read_text())
     write_json(run / "config.json", {**config, "data_fingerprint": "0" * 16})
     asked.append(ask())
-    assert len({first, *asked}) == 1 + len(asked)
+    shutil.copytree(run, tmp_path / "classifier")
+    settings = EvaluationConfig(num_samples=4, feature_extractor=str(tmp_path / "classifier"))
+    asked.append(ask(settings=settings))
+    (tmp_path / "classifier/config.json").write_bytes((run / "config.json").read_bytes() + b" ")
+    asked.append(ask(settings=settings))
+    assert None not in asked and len({first, *asked}) == 1 + len(asked)
+
+
+@pytest.mark.parametrize("lacking", ["run/config.json", "weights.h5", "run/checkpoints"])
+def test_what_cannot_be_read_has_no_question(run, tmp_path, lacking):
+    (tmp_path / "weights.h5").write_bytes(b"1")
+    opened = Run.open(run)
+    settings = EvaluationConfig(num_samples=4, feature_extractor=str(tmp_path / "weights.h5"))
+    assert question(opened, ("elbo",), settings)
+    place = tmp_path / lacking
+    if place.is_dir():
+        place = max(place.iterdir()) / "state.npz"
+    place.unlink()
+    os.mkfifo(place)  # whoever reads it waits for ever
+    assert question(opened, ("elbo",), settings) is None
 
 
 def test_an_answer_goes_with_its_records(run):

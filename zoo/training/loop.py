@@ -10,7 +10,6 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from tqdm import tqdm
 
 from zoo.checkpoints import Best
 from zoo.config import RunConfig, TrainingConfig, check_replicas
@@ -24,6 +23,7 @@ from zoo.models.inference import GenerativeModel
 from zoo.models.schedules import SETTINGS
 from zoo.networks import kept
 from zoo.networks.own import OwnNetworks
+from zoo.progress import progress_bar
 from zoo.run import Run
 from zoo.state import load_state
 from zoo.training import callbacks
@@ -221,13 +221,13 @@ def _fit(
     preemption = callbacks.Preemption(span, run, workers)
     with (
         callbacks.summary_writer(run) if workers.chief else _no_writer() as writer,
-        tqdm(
+        progress_bar(
+            workers.chief,
             total=span.last,
             initial=span.first,
             desc="train",
             unit=" steps",
             mininterval=1,
-            disable=not workers.chief,
         ) as bar,
         preemption.listening(),
     ):

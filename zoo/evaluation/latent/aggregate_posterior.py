@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from zoo.data.images import ImageDataset
 from zoo.errors import UsageError
@@ -25,6 +24,7 @@ from zoo.evaluation.latent.pairs import (
 )
 from zoo.evaluation.subject.encodings import ENCODED_SPLITS, Encodings, images_at
 from zoo.evaluation.subject.subject import Subject
+from zoo.progress import progress_bar
 
 _ROWS = 4096  # drawn at once, chosen
 
@@ -130,7 +130,7 @@ def log_aggregate_posterior(
     d, centre = z.shape[1], centre_of(mean)
     rows = rows_of_a_block(d, block_bytes)
     buffer, log_q = np.empty((min(rows, len(z)), 2 * d + 1)), np.empty(len(z))
-    bar = tqdm(total=len(z), desc="log q(z)", unit=" samples", delay=2, disable=not progress)
+    bar = progress_bar(progress, total=len(z), desc="log q(z)", unit=" samples", delay=2)
     with bar:
         for start in range(0, len(z), rows):
             block = z[start : start + rows]

@@ -47,6 +47,7 @@ from zoo.evaluation.protocol import Picture, short
 from zoo.evaluation.statistics import standard_error
 from zoo.evaluation.subject.subject import Subject
 from zoo.figures import panels
+from zoo.progress import progress_bar
 from zoo.records import Record
 
 FIT_SAMPLES = 20_000  # that EM sees, chosen: at 1,000 components 500 MB at work
@@ -132,7 +133,7 @@ def fit_density_model(
     keras.utils.set_random_seed(seed)
     model = NETWORKS[name](size)
     model.build()
-    with tqdm(desc=name, total=steps, unit=" updates", delay=2, disable=not progress) as bar:
+    with progress_bar(progress, desc=name, total=steps, unit=" updates", delay=2) as bar:
         maximum_likelihood(model, whitened(gaussian, draw)).train(steps, bar)
     return Whitened(gaussian, model)
 

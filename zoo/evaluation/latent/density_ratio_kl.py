@@ -66,6 +66,7 @@ from zoo.losses import as_fake, as_real, gradient_penalty
 from zoo.networks.critics import CodeCritic
 from zoo.noise import step_noise
 from zoo.options import Option
+from zoo.progress import progress_bar
 from zoo.records import Record
 
 CURVE_POINTS = 20  # chosen
@@ -285,7 +286,7 @@ def estimate(
         UsageError: the loss is not finite, or there are fewer than two samples.
     """
     ratio, curve = DensityRatio(draw_q, draw_p, size, options, seed), []
-    with tqdm(desc="critic", total=steps, unit=" updates", delay=2, disable=not progress) as bar:
+    with progress_bar(progress, desc="critic", total=steps, unit=" updates", delay=2) as bar:
         for stop in np.unique(np.linspace(0, steps, CURVE_POINTS + 1).astype(int)):
             ratio.train(int(stop) - ratio.steps, bar)
             curve.append(ratio.estimate(CURVE_SAMPLES))

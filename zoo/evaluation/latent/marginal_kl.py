@@ -35,7 +35,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 from zoo.config import EvaluationConfig
 from zoo.data.images import ImageDataset
@@ -59,6 +58,7 @@ from zoo.evaluation.subject.encodings import (
 )
 from zoo.evaluation.subject.subject import Subject
 from zoo.figures import panels
+from zoo.progress import progress_bar
 from zoo.records import Record
 
 DEFAULT_SAMPLES = 2_000  # chosen; the paper's number is lost
@@ -147,7 +147,7 @@ def marginal_kl_stream(
     n, d = mean.shape
     kl = gaussian_kl(mean, stddev)
     terms = [np.empty((4, 0))]
-    bar = tqdm(desc="marginal KL", unit=" samples", total=total, delay=2, disable=total is None)
+    bar = progress_bar(total is not None, desc="marginal KL", unit=" samples", total=total, delay=2)
     with bar:
         for draws in _gather(blocks, max(1, block_bytes // (32 * d)), (n, d)):
             c, h = _ratios(draws, mean, stddev, log_prior)

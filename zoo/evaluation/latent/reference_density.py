@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
-from tqdm import tqdm
 
 from zoo.distributions.density_models import (
     DensityModel,
@@ -21,6 +20,7 @@ from zoo.distributions.density_models import (
 )
 from zoo.distributions.gaussian_density import Gaussian, Whitened
 from zoo.evaluation.gaussians import log_normal
+from zoo.progress import progress_bar
 
 PRIOR = "prior"
 
@@ -101,9 +101,8 @@ def fit_candidates(
     # Fewer codes than dimensions have no principal axes of their own; the shrunk ones are whole.
     axes = {True: shrunk, False: shrunk.diagonal()}
     fits = list(_mixtures(*z.shape))
-    for name, kind, principal, components in tqdm(
-        fits, "reference densities", delay=2, disable=not progress
-    ):
+    bar = progress_bar(progress, iterable=fits, desc="reference densities", delay=2)
+    for name, kind, principal, components in bar:
         y = axes[principal].whiten(z)
         mixture = kind.fit(y, components, seed, _LEAST_VARIANCE)
         models[f"{name}_{components}"] = Whitened(axes[principal], mixture)

@@ -52,7 +52,7 @@ API = {
         "load_model",
     ],
     "zoo.run": ["load_run", "Run"],
-    "zoo.pretrained": ["from_pretrained"],
+    "zoo.pretrained": ["from_pretrained", "open_pretrained"],
     "zoo.pretrained.saving": ["save_pretrained"],
     "zoo.export.saved_model": ["export_run"],
     "zoo.models.inference": ["GenerativeModel"],

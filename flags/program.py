@@ -184,6 +184,7 @@ def start_tensorflow() -> None:
             import tensorflow as tf
 
             tf.config.list_physical_devices()
+    tf.get_logger().setLevel(logging.WARNING)  # not where each export was before it was whole
 
 
 def run_program(

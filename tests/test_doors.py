@@ -1,5 +1,7 @@
 """What `import zoo` offers beside the models, as users call it."""
 
+import os
+import re
 import subprocess
 import sys
 
@@ -84,6 +86,69 @@ def test_a_run_and_its_export_are_measured_and_sampled_alike(run, tmp_path):
     assert other["value"] == pytest.approx(record["value"], rel=1e-5)
     with pytest.raises(UsageError, match="a SavedModel needs dataset and output"):
         zoo.evaluate(folder)
+
+
+def test_images_of_another_program_are_measured_by_the_array_and_by_the_file(tmp_path):
+    data = zoo.load_dataset("color_mnist_mini")
+    images = data.split("test").images[:64]
+    np.savez(tmp_path / "images.npz", images=images)
+    to = {"dataset": data, "output": tmp_path / "images.json"}
+    settings = {"metrics": "ms_ssim_diversity", "num_samples": 64, **to}
+    given = zoo.evaluate(samples=images, **settings)
+    assert zoo.evaluate(samples=tmp_path / "images.npz", **settings) == given  # already measured
+    values = {record["metric"]: record["value"] for record in given}
+    alike = zoo.evaluate(samples=images[:1].repeat(64, 0), **settings)
+    assert values["ms_ssim_diversity"] > 0.1
+    assert {r["metric"]: r["value"] for r in alike}["ms_ssim_diversity"] == pytest.approx(
+        0, abs=1e-6
+    )
+    for mistake, message in (
+        ({}, "expected one of source and samples"),
+        ({"source": "/nowhere", "samples": images, **to}, "expected one of source and samples"),
+        ({"samples": images}, "samples need dataset and output"),
+        (
+            {"samples": images[:, :20], **to},
+            r"has images \(28, 28, 3\), samples makes \(20, 28, 3\)",
+        ),
+    ):
+        with pytest.raises(UsageError, match=message):
+            zoo.evaluate(**mistake)
+
+
+def test_a_pretrained_model_is_a_run_to_measure_and_export(tmp_path):
+    run = zoo.open_pretrained("color_mnist_mini/vae")
+    record, *_ = zoo.evaluate(run, metrics="elbo", num_samples=5, output=tmp_path / "vae.json")
+    folder = zoo.export_run(run, tmp_path, "vae", signatures=["decode"])
+    assert record["subject"] == "pretrained color_mnist_mini/vae"
+    assert (folder / "saved_model.pb").is_file()
+
+
+def test_bars_and_the_lines_of_tensorflow_can_be_taken_away(tmp_path):
+    """Of a training and an export in a fresh process; the bar is there where nobody asks for
+    silence."""
+    code = (
+        "import zoo\n"
+        "zoo.start_tensorflow()\n"
+        f"zoo.train('run', **{SETTINGS | {'steps': 1}})\n"
+        "zoo.export_run('run', 'served', 'vae', signatures=['decode'])"
+    )
+    silent = dict(os.environ, TQDM_DISABLE="1")
+    loud = {name: value for name, value in silent.items() if name != "TQDM_DISABLE"}
+    for environment, said in ((silent, ""), (loud, "train: 100%")):
+        folder = tmp_path / (said.partition(":")[0] or "silent")
+        folder.mkdir()
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert said in done.stderr and (said or not done.stderr)
+        assert not {"oneDNN", "Assets written"} & set(
+            re.findall("oneDNN|Assets written", done.stderr)
+        )
 
 
 @pytest.mark.parametrize(

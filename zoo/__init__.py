@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from zoo.config import RunConfig
     from zoo.doors import create_model, evaluate, fit_prior, load_dataset, load_model, sample, train
     from zoo.errors import UsageError
-    from zoo.pretrained import from_pretrained
+    from zoo.pretrained import from_pretrained, open_pretrained
     from zoo.pretrained.saving import save_pretrained
     from zoo.registry import DATASETS
     from zoo.run import Run, load_run
@@ -48,12 +48,15 @@ __all__ = [
     "load_dataset",
     "load_model",
     "load_run",
+    "open_pretrained",
     "sample",
     "save_pretrained",
+    "start_tensorflow",
     "train",
 ]
 
-# `export_run` is of the floor above, which nothing here imports before it is asked for.
+# `export_run` and `start_tensorflow` are of the floors above, which nothing here imports before
+# they are asked for.
 _HOMES = {
     "DATASETS": "zoo.registry",
     "Run": "zoo.run",
@@ -67,8 +70,10 @@ _HOMES = {
     "load_dataset": "zoo.doors",
     "load_model": "zoo.doors",
     "load_run": "zoo.run",
+    "open_pretrained": "zoo.pretrained",
     "sample": "zoo.doors",
     "save_pretrained": "zoo.pretrained.saving",
+    "start_tensorflow": "zoo.flags.program",
     "train": "zoo.doors",
 }
 # The classes of the models: zoo.VAE, ...

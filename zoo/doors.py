@@ -180,19 +180,24 @@ def load_dataset(dataset: str, **settings: Any) -> ImageDataset:
 
 
 def evaluate(
-    source: Run | str | Path,
+    source: Run | str | Path | None = None,
     metrics: str | Sequence[str] = "all",
     *,
+    samples: np.ndarray | str | Path | None = None,
     dataset: ImageDataset | None = None,
     output: str | Path | None = None,
     trust: bool = False,
     **settings: Any,
 ) -> list[dict[str, Any]]:
-    """Measures a run or a SavedModel, and keeps the records in a file.
+    """Measures a run, a SavedModel or images that another program made, and keeps the records in a
+    file.
 
     Args:
         source: a run, its folder, or the version folder of a SavedModel.
         metrics: names of metrics, or "all" for all that apply.
+        samples: in the place of `source`, images of another program: an array `[N, H, W, C]`, uint8
+            or floats in [0, 1], or what `zoo-evaluate --samples` takes: a folder of image files, an
+            .npz with `images`, or an .npy.
         dataset: the images; those of the run by default.
         output: a JSON file; `evaluation.json` of the run folder by default.
         trust: load a SavedModel whatever its operations may do.
@@ -202,15 +207,22 @@ def evaluate(
         The records of these metrics, as they stand in the file.
 
     Raises:
-        UsageError: a setting or a metric is unknown, a metric does not apply, or a SavedModel is
-            given without `dataset` and `output`.
+        UsageError: a setting or a metric is unknown, a metric does not apply, or a SavedModel or
+            samples are given without `dataset` and `output`.
     """
     from zoo.config import EvaluationConfig
     from zoo.errors import UsageError
     from zoo.evaluation.runner import evaluate as measure
 
     config = EvaluationConfig.create(**settings)
-    subject, run = _subject(source, trust)
+    if (source is None) == (samples is None):
+        raise UsageError("expected one of source and samples: what is to be measured")
+    if source is None:
+        if dataset is None or output is None:
+            raise UsageError("samples need dataset and output: what to compare with, a JSON file")
+        subject, run = _given_samples(samples, dataset), None
+    else:
+        subject, run = _subject(source, trust)
     if run is not None:
         dataset = run.dataset if dataset is None else dataset
         output = run.evaluation_file if output is None else output
@@ -219,6 +231,17 @@ def evaluate(
     subject.require_shape_of(dataset)
     names = [metrics] if isinstance(metrics, str) else list(metrics)
     return measure(subject, dataset, names, config, Path(output))
+
+
+def _given_samples(samples: Any, dataset: ImageDataset) -> Subject:
+    """Images that are at hand, or lie at a path."""
+    import numpy as np
+
+    from zoo.evaluation.subject.samples import GivenSamples
+
+    if isinstance(samples, (str, os.PathLike)):
+        return GivenSamples.read(Path(samples), dataset.image_shape)
+    return GivenSamples("samples", np.asarray(samples))
 
 
 def sample(

@@ -14,7 +14,7 @@ DOCS := $(VENV)/.docs
 RUNTIME := node_modules/.package-lock.json
 DEMO := runs/demo
 
-.PHONY: demo test test-slow test-clients lint format bench docs clean
+.PHONY: demo test test-slow test-clients lint format notebooks bench docs clean
 
 $(INSTALLED): setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
@@ -71,6 +71,9 @@ lint: $(INSTALLED)
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+notebooks: $(INSTALLED)
+	$(BIN)/python -m notebooks.execute
 
 bench: $(PEERS)
 	$(BIN)/python -m benchmarks.run

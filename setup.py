@@ -98,7 +98,10 @@ setup(
         "test": [
             *NATURAL,
             "hypothesis>=6.100",
+            "ipykernel>=6.29",
             "mypy>=2",
+            "nbclient>=0.10",
+            "nbformat>=5.10",
             "pytest>=8",
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.5",

@@ -99,15 +99,14 @@ class Stop:
         self._notes.setblocking(False)
         self._wakeup = signal.set_wakeup_fd(self._notes.fileno())
         numbers = (signal.SIGINT, signal.SIGTERM)
-        self._before = {number: signal.signal(number, self._ask) for number in numbers}
-
-    def _ask(self, *_: object) -> None:
-        for number in self._before:
-            signal.signal(number, signal.SIG_DFL)
+        self._before = {number: signal.signal(number, lambda *_: None) for number in numbers}
 
     def wait(self) -> None:
         """Returns when asked."""
         self._noted.recv(1)
+        # Not in a handler: of two signals that come at once, the second would find none.
+        for number in self._before:
+            signal.signal(number, signal.SIG_DFL)
 
     def close(self) -> None:
         """Gives the signals back."""

@@ -56,6 +56,16 @@ def test_serves_until_it_is_told_to_stop(folder, number, code, said):
 
 
 @pytest.mark.slow
+def test_two_signals_at_once_stop_it_quietly(folder):
+    with program(folder) as (process, _):
+        # Both wait for it to go on.
+        for number in (signal.SIGSTOP, signal.SIGTERM, signal.SIGINT, signal.SIGCONT):
+            process.send_signal(number)
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (0, "", "")
+
+
+@pytest.mark.slow
 def test_a_signal_that_another_thread_gets_stops_it_too():
     code = """
 import signal, threading, time

@@ -126,7 +126,7 @@ EXPERIMENTS = {
         "zoo.paper.rate_distortion.rate_distortion_curves",
         "Beyond the paper: rate-distortion",
         "rate-distortion curves of all decoders on one axis, and their encoders' own points",
-        _cost("not run yet"),
+        _cost("40 min"),
     ),
 }
 

@@ -107,6 +107,14 @@ def test_encodings_are_kept(dataset, tmp_path):
     assert model.encoded <= 3 * SIZES["train"]  # the probe alone
 
 
+def test_without_a_file_a_subject_keeps_its_encodings(dataset):
+    subject, model = fake("gaussian")
+    first = Aggregate.of(subject, dataset).encodings
+    before = model.encoded
+    assert Aggregate.of(subject, dataset).encodings is first
+    assert model.encoded - before <= 3 * SIZES["train"]  # the probe alone
+
+
 def test_prior_draws_are_standard_and_fresh():
     draw = fake("gaussian")[0].prior_sampler(3, seed=0)
     first, second = draw(20_000), draw(20_000)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,9 +20,6 @@ from zoo.records import Record
 
 DEFAULT_SAMPLES = 50_000  # paper.md section 9 [R, H]; fewer where the split has fewer
 _BATCH = 100  # of the extractor; chosen
-
-# What was computed for a subject goes when the subject goes.
-_KEPT: weakref.WeakKeyDictionary[Subject, dict[Any, Any]] = weakref.WeakKeyDictionary()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +83,7 @@ class FeatureMetric(Metric):
     def extractor(self, subject: Subject, settings: EvaluationConfig) -> FeatureExtractor:
         """The feature extractor of these settings."""
         source = self._source(settings)
-        return _kept(subject, source, lambda: load_feature_extractor(source, subject.image_shape))
+        return subject.once(source, lambda: load_feature_extractor(source, subject.image_shape))
 
     def _source(self, settings: EvaluationConfig) -> str:
         if settings.feature_extractor is None:
@@ -105,7 +101,7 @@ class FeatureMetric(Metric):
         batches = subject.batches("sample", batch_size=_BATCH, seed=settings.seed, count=n)
         images = (batch["images"] for batch in batches)
         key = (extractor, "samples", n, settings.seed)
-        return _kept(subject, key, lambda: _extract(extractor, images, n))
+        return subject.once(key, lambda: _extract(extractor, images, n))
 
     def data(self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig) -> Features:
         """The data of the split."""
@@ -140,7 +136,7 @@ class FeatureMetric(Metric):
             as_floats(images[chosen[start : start + _BATCH]]) for start in range(0, n, _BATCH)
         )
         key = (extractor, dataset.fingerprint, name, n, settings.seed)
-        return _kept(subject, key, lambda: _extract(extractor, batches, n))
+        return subject.once(key, lambda: _extract(extractor, batches, n))
 
     def record(
         self,
@@ -173,13 +169,6 @@ class FeatureMetric(Metric):
 def _count(subject: Subject, dataset: ImageDataset, settings: EvaluationConfig) -> int:
     split = dataset.split(settings.split)
     return subject.at_most(settings.count(DEFAULT_SAMPLES, len(split)))
-
-
-def _kept(subject: Subject, key: Any, make: Callable[[], Any]) -> Any:
-    kept = _KEPT.setdefault(subject, {})
-    if key not in kept:
-        kept[key] = make()
-    return kept[key]
 
 
 def _extract(extractor: FeatureExtractor, batches: Iterable[np.ndarray], n: int) -> Features:

@@ -59,16 +59,29 @@ def encode_dataset(
             `base_stddev` beside the signature `to_base`.
         dataset: an `ImageDataset`.
         splits: whose examples.
-        cache: an .npz that is used if it is of these weights, data and splits, and else written.
+        cache: an .npz that is used if it is of these weights, data and splits, and else written;
+            without one the subject keeps them in memory.
 
     Raises:
         UsageError: a split is missing, or the posterior is no Gaussian and none carried through a
             flow that all images share.
     """
     key = f"{subject.weights} {dataset.fingerprint} {','.join(splits)}"
+    if cache is None:
+        return subject.once(("encodings", key), lambda: _encode(subject, dataset, splits))
     cached = _read(cache, key)
     if cached is not None:
         return cached
+    encodings = _encode(subject, dataset, splits)
+    try:
+        with atomic_file(cache) as temporary:
+            np.savez(temporary, key=key, **dataclasses.asdict(encodings))
+    except UsageError as error:  # of a run that may only be read, say
+        logging.warning("the encodings are not kept: %s", error)
+    return encodings
+
+
+def _encode(subject: Subject, dataset: ImageDataset, splits: Sequence[str]) -> Encodings:
     images = [dataset.split(split).images for split in splits]
     parts = []
     with tqdm(desc="encoding", unit=" images", total=sum(map(len, images)), delay=2) as bar:
@@ -77,14 +90,7 @@ def encode_dataset(
             parts.append([batch[name] for name in names])
             bar.update(len(parts[-1][0]))
     mean, stddev = (np.concatenate(part) for part in zip(*parts, strict=True))
-    encodings = Encodings(mean, stddev, flow=names[0] == "base_mean")
-    if cache is not None:
-        try:
-            with atomic_file(cache) as temporary:
-                np.savez(temporary, key=key, **dataclasses.asdict(encodings))
-        except UsageError as error:  # of a run that may only be read, say
-            logging.warning("the encodings are not kept: %s", error)
-    return encodings
+    return Encodings(mean, stddev, flow=names[0] == "base_mean")
 
 
 def mean_code(subject: Subject, outputs: Mapping[str, np.ndarray]) -> str:
@@ -135,8 +141,8 @@ def _parameters(subject: Subject, outputs: Any) -> tuple[str, str]:
     return names
 
 
-def _read(cache: Path | None, key: str) -> Encodings | None:
-    if cache is None or not cache.exists():
+def _read(cache: Path, key: str) -> Encodings | None:
+    if not cache.exists():
         return None
     try:
         with np.load(io.BytesIO(read_bytes(cache))) as file:

@@ -10,7 +10,7 @@ import functools
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -25,6 +25,8 @@ from zoo.run import Run
 from zoo.saved_model.contract import SIGNATURES, require
 from zoo.saved_model.reader import open_saved_model
 from zoo.saved_model.signatures import signature_functions
+
+_T = TypeVar("_T")
 
 
 class Subject:
@@ -109,6 +111,16 @@ class Subject:
             likelihood=card.get("likelihood"),
             prior=card.get("prior", STANDARD_NORMAL),
         )
+
+    @functools.cached_property
+    def _made(self) -> dict[Any, Any]:
+        return {}
+
+    def once(self, key: Any, make: Callable[[], _T]) -> _T:
+        """What `make` gives, made once: what metrics of this subject share under `key`."""
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
 
     @functools.cached_property
     def latent_size(self) -> int:

@@ -123,6 +123,7 @@ def test_a_pretrained_model_is_a_run_to_measure_and_export(tmp_path):
     assert (folder / "saved_model.pb").is_file()
 
 
+@pytest.mark.slow
 def test_bars_and_the_lines_of_tensorflow_can_be_taken_away(tmp_path):
     """Of a training and an export in a fresh process; the bar is there where nobody asks for
     silence."""

@@ -146,6 +146,7 @@ def test_others_are_refused(name, message, tmp_path, monkeypatch):
         zoo.from_pretrained(name)
 
 
+@pytest.mark.slow
 def test_programs_take_it_by_name(tmp_path):
     """From any folder, without a run, and measured by the classifier that comes with the zoo."""
 

@@ -9,14 +9,15 @@ import pytest
 import tensorflow as tf
 
 from tests.models.training import BATCH, IMAGES, RATE, batch, compiled, train
-from tests.models.variants import TRAINED, VARIANTS, fast_then_slow, tiny_model, variant_id
+from tests.models.variants import KINDS, TRAINED, VARIANTS, fast_then_slow, tiny_model, variant_id
 from zoo.checkpoints import CheckpointStore
 from zoo.noise import row_noise, step_noise
 from zoo.training.strategy import make_strategy
 
 every_variant = pytest.mark.parametrize("variant", TRAINED, ids=variant_id)
-# The models here, their options in the slow suite.
+# The models here, or one of each kind, the others and all options in the slow suite.
 each_model = pytest.mark.parametrize("variant", fast_then_slow(TRAINED), ids=variant_id)
+each_kind = pytest.mark.parametrize("variant", fast_then_slow(TRAINED, KINDS), ids=variant_id)
 each_generative_model = pytest.mark.parametrize("variant", fast_then_slow(VARIANTS), ids=variant_id)
 
 
@@ -49,12 +50,12 @@ def test_losses_are_finite_scalars_and_terms_per_example(variant):
 
 @each_model
 def test_each_player_moves_its_own_variables_and_no_others(variant):
-    players = tiny_model(variant).players
-    for player in players:
-        model = compiled(variant, rates={p: RATE if p == player else 1e-30 for p in players})
-        before = {p: [v.numpy() for v in model.player_variables(p)] for p in players}
+    model = compiled(variant)
+    for player in model.players:
+        model.compile({p: RATE if p == player else 1e-30 for p in model.players}, seed=1)
+        before = {p: [v.numpy() for v in model.player_variables(p)] for p in model.players}
         train(model, 2)
-        for p in players:
+        for p in model.players:
             moved = {
                 v.path: not np.allclose(b, v.numpy(), rtol=0, atol=1e-20)
                 for b, v in zip(before[p], model.player_variables(p), strict=True)
@@ -71,7 +72,7 @@ def test_players_own_disjoint_sets_that_cover_all_trainable_variables(variant):
     assert set(owned) == {id(v) for v in model.trainable_variables}
 
 
-@each_model
+@each_kind
 def test_one_replica_equals_two(variant):
     one = compiled(variant)
     logs = train(one, 1)
@@ -109,7 +110,7 @@ def moments(model, player):
     return [v.numpy() for v in model.optimizers[player].variables if v.shape]
 
 
-@each_model
+@each_kind
 def test_stopped_and_resumed_equals_straight(variant, tmp_path):
     straight = compiled(variant)
     train(straight, 4)

@@ -80,6 +80,11 @@ PATHS = [
 ]
 
 
+# One model of each kind of step: a bound; a critic of several updates and a penalty; four players;
+# a statistic of the whole batch; an encoder that is the critic; labels.
+KINDS = ("vae", "wgan_gp", "vgh_plus_plus", "wae_mmd", "age", "classifier")
+
+
 def fast_then_slow(variants, models=(*MODELS, *INSTRUMENTS)):
     """Parameters for tests that take long: these models, and in the slow suite all others."""
     fast = [{"model": name} for name in models]

@@ -166,7 +166,10 @@ def test_refused_before_any_work(tmp_path, settings, message):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("settings", [{"steps_per_execution": 2}, {"jit_compile": True}])
+@pytest.mark.parametrize(
+    "settings",
+    [{"steps_per_execution": 2}, pytest.param({"jit_compile": True}, marks=pytest.mark.slow)],
+)
 def test_single_device_settings_train_the_same(tmp_path, settings):
     plain = train(tiny(), tmp_path / "plain").run
     other = train(tiny(**settings), tmp_path / "other").run

@@ -237,6 +237,7 @@ def test_what_keras_cannot_build_is_told(copy):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_a_class_of_one_s_own_has_to_be_registered(tmp_path):
     given = {"encoder": Subclassed(name="mine"), "decoder": decoder()}
     run = zoo.train(

@@ -94,6 +94,7 @@ def test_all_models_are_validated(tmp_path):
 BEST_OF = {"wgan_gp": "critic_gap", "classifier": "accuracy", "veegan": "bound_ratio_estimate"}
 
 
+@pytest.mark.slow
 def test_two_devices_validate_as_one(tmp_path, watched):
     settings = {**WATCHED, "strategy": "mirrored"}
     run = train(tiny(**settings, ema_decay=0.9), tmp_path / "two").run

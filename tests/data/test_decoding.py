@@ -5,6 +5,7 @@ import struct
 import zlib
 
 import numpy as np
+import PIL
 import pytest
 import tensorflow as tf
 from PIL import Image
@@ -145,6 +146,16 @@ def test_tiff_colours(samples, kind):
     check(tiff(both.astype(kind), TIFF_RGB, extra=2), laid, atol=1.5)
 
 
+def newer(content, expected, atol):
+    """As `check`, of what Pillow reads from 13 on, which Python 3.10 does not have: before it the
+    image is refused."""
+    if int(PIL.__version__.split(".")[0]) >= 13:
+        check(content, expected, atol=atol)
+    else:
+        with pytest.raises(decoding.BrokenImage, match="cannot be decoded"):
+            check(content, expected, atol=atol)
+
+
 def test_tiff_with_premultiplied_alpha(samples):
     both = samples(4, 8)
     both[..., 3] = np.maximum(both[..., 3], 100)  # below it eight bits have lost the colour
@@ -152,7 +163,7 @@ def test_tiff_with_premultiplied_alpha(samples):
     multiplied = np.concatenate([np.rint(colors * alpha), both[..., 3:]], axis=-1).astype("u1")
     check(tiff(multiplied, TIFF_RGB, extra=1), on_white(colors, alpha), atol=2.5)
     grey = multiplied[..., [0, 3]]
-    check(tiff(grey, BLACK_IS_ZERO, extra=1), on_white(colors[..., :1], alpha), atol=2.5)
+    newer(tiff(grey, BLACK_IS_ZERO, extra=1), on_white(colors[..., :1], alpha), atol=2.5)
     plain = np.concatenate([colors[..., :1], both[..., 3:]], axis=-1).astype("u1")
     check(tiff(plain, BLACK_IS_ZERO, extra=2), on_white(colors[..., :1], alpha), atol=1)
 
@@ -184,7 +195,7 @@ def test_luma_and_chroma(samples):
     content = tiff(
         np.stack([luma, blue + 128, red + 128], axis=-1).astype("u1"), YCBCR, tags=[(530, 1)]
     )
-    check(content, np.clip(np.stack(colors, axis=-1), 0, 255), atol=1.5)
+    newer(content, np.clip(np.stack(colors, axis=-1), 0, 255), atol=1.5)
 
 
 def test_lab(rng):

@@ -15,9 +15,8 @@ from pathlib import Path
 
 from zoo.config import BEST, EvaluationConfig
 from zoo.errors import UsageError
-from zoo.files import locked, read_bytes, write_json
-from zoo.formats import FORMAT_VERSION
-from zoo.records import Entry, read_evaluation
+from zoo.files import read_bytes
+from zoo.records import Entry, answering, changed, read_evaluation
 from zoo.registry import source_of
 from zoo.run import Run
 
@@ -75,10 +74,7 @@ def find(file: Path, asked: str) -> tuple[list[str], list[Entry]] | None:
     evaluation = read_evaluation(file)
     for answer in evaluation["answers"]:
         if answer["question"] == asked:
-            records = [
-                [entry for entry in evaluation["records"] if key.items() <= entry.items()]
-                for key in answer["records"]
-            ]
+            records = [answering(evaluation["records"], key) for key in answer["records"]]
             return (answer["said"], sum(records, [])) if all(records) else None
     return None
 
@@ -94,9 +90,7 @@ def keep(file: Path, asked: str, said: Sequence[str], records: Sequence[Entry]) 
     """
     keys = [{name: record[name] for name in _TELLS} for record in records]
     once = [key for i, key in enumerate(keys) if key not in keys[:i]]
-    with locked(file):
-        evaluation = read_evaluation(file)
+    with changed(file) as evaluation:
         others = [answer for answer in evaluation["answers"] if answer["question"] != asked]
         new = {"question": asked, "said": list(said), "records": once}
         evaluation["answers"] = [*others, new][-KEPT:]
-        write_json(file, {"format_version": FORMAT_VERSION, **evaluation})

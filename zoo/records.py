@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -132,13 +133,26 @@ def merge_into(
         records: new ones.
         pictures: new ones.
     """
-    with locked(file):
-        evaluation = read_evaluation(file)
+    with changed(file) as evaluation:
         for kind, new in (("records", records), ("pictures", pictures)):
             kept = [entry for entry in evaluation[kind] if not _superseded(entry, key)]
             evaluation[kind] = [*kept, *new]
-        write_json(file, {"format_version": FORMAT_VERSION, **evaluation})
     return evaluation
+
+
+@contextlib.contextmanager
+def changed(file: Path) -> Iterator[dict[str, list[Entry]]]:
+    """Yields what the file has, and writes it back as the block leaves it; no other process changes
+    it meanwhile."""
+    with locked(file):
+        evaluation = read_evaluation(file)
+        yield evaluation
+        write_json(file, {"format_version": FORMAT_VERSION, **evaluation})
+
+
+def answering(records: Sequence[Entry], key: Entry) -> list[Entry]:
+    """The records of what was asked: those that hold `key`."""
+    return [record for record in records if key.items() <= record.items()]
 
 
 def _rename_classifier(evaluation: dict[str, list[Entry]]) -> None:

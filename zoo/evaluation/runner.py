@@ -18,7 +18,7 @@ from zoo.files import user_path
 from zoo.models.settings import keras_settings
 from zoo.partial import remove
 from zoo.pictures import save_picture
-from zoo.records import Entry, Record, merge_into, read_evaluation
+from zoo.records import Entry, Record, answering, merge_into, read_evaluation
 from zoo.registry import METRICS, look_up
 from zoo.versions import versions
 
@@ -87,7 +87,7 @@ def evaluate(
             "dataset": dataset.name,
             "data_fingerprint": dataset.fingerprint,
         }
-        records = [r for r in read_evaluation(output)["records"] if key.items() <= r.items()]
+        records = answering(read_evaluation(output)["records"], key)
         if records:
             progress(f"{metric.name}: already measured")
         else:

@@ -8,6 +8,7 @@ second, the device's peak memory and the share of the rate at which it multiplie
 from __future__ import annotations
 
 import argparse
+import functools
 from collections.abc import Callable, Iterator
 
 import tensorflow as tf
@@ -22,7 +23,7 @@ from zoo.registry import MODELS, source_of
 
 # Of the networks, and of the products inside them.
 PRECISIONS = {"float32": "float32", "mixed_bfloat16": "bfloat16"}
-LEAST_STEPS = 3  # a run is timed over the last two of its three parts
+PARTS = 3  # of a run, the last two of which are timed
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -44,17 +45,19 @@ def main(argv: list[str] | None = None) -> None:
     speeds = [f"images/s, {steps} a call" for steps in per_call]
     columns = ["model", "precision", "XLA", *speeds, "peak memory", "share of the matrix rate"]
     print(f"\n| {' | '.join(columns)} |\n|{' --- |' * len(columns)}", flush=True)
-    settings = {n: getattr(arguments, n) for n in ("dataset", "width", "batch_size")}
+    sizes = {n: getattr(arguments, n) for n in ("dataset", "width", "batch_size")}
     for model in arguments.models.split(","):
         for precision, rate in rates.items():
             for jit in (False, True):
-                how = {"dtype_policy": precision, "jit_compile": jit, **settings}
-                cells = _cells(model, how, per_call, arguments.calls, rate)
+                how = {"dtype_policy": precision, "jit_compile": jit}
+                cells = _cells(model, sizes, how, per_call, arguments.calls, rate)
                 row = [model, precision, "on" if jit else "off", *cells]
                 print(f"| {' | '.join(row)} |", flush=True)
 
 
-def _cells(model: str, how: dict, per_call: list[int], calls: int, rate: float) -> Iterator[str]:
+def _cells(
+    model: str, sizes: dict, how: dict, per_call: list[int], calls: int, rate: float
+) -> Iterator[str]:
     """Images per second by steps a call, memory, and the share of `rate` at the best of them."""
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
@@ -65,17 +68,17 @@ def _cells(model: str, how: dict, per_call: list[int], calls: int, rate: float) 
         each = calls * max(per_call) // steps * steps
         time = _tried(
             lambda steps=steps, each=each: seconds_of_a_step(
-                model, steps=LEAST_STEPS * each, steps_per_execution=steps, **how
+                model, steps=PARTS * each, steps_per_execution=steps, **sizes, **how
             )
         )
         if isinstance(time, str):
             yield time
             continue
         fastest = min(time, fastest or time)
-        yield f"{how['batch_size'] / time:.4g}"
+        yield f"{sizes['batch_size'] / time:.4g}"
     peak = tf.config.experimental.get_memory_info("GPU:0")["peak"] if gpus else None
     yield "-" if peak is None else f"{peak / 2**20:.0f} MB"
-    yield "-" if fastest is None else f"{_operations(model, how) / fastest / rate:.1%}"
+    yield "-" if fastest is None else f"{_operations(model, **sizes) / fastest / rate:.1%}"
 
 
 def _tried(measure: Callable[[], float]) -> float | str:
@@ -86,14 +89,15 @@ def _tried(measure: Callable[[], float]) -> float | str:
         return f"failed: {reason(error)[:80]}".replace("|", "/")
 
 
-def _operations(model: str, how: dict) -> float:
-    """Floating-point operations of the matrix products of a step."""
-    config = RunConfig.create(model=model, **how)
-    shape = source_of(how["dataset"]).image_shape
+@functools.cache
+def _operations(model: str, dataset: str, width: float, batch_size: int) -> float:
+    """Floating-point operations of the matrix products of a step, whatever its precision."""
+    config = RunConfig.create(model=model, dataset=dataset, width=width)
+    shape = source_of(dataset).image_shape
     built = build_model(config.model, shape)
     built.compile()
     passes = (built.passes,) if built.passes > 1 else ()
-    batch = tf.TensorSpec((how["batch_size"], *passes, *shape))
+    batch = tf.TensorSpec((batch_size, *passes, *shape))
     return operations(tf.function(built.train_step).get_concrete_function(batch))
 
 

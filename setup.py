@@ -76,7 +76,7 @@ setup(
         "tqdm>=4.66",
     ],
     extras_require={
-        "serving": ["grpcio>=1.60"],  # zoo-serve
+        "serving": ["grpcio>=1.60", "orjson>=3.10"],  # zoo-serve
         "portable": PORTABLE,  # zoo-export --format=onnx, web
         "natural": NATURAL,  # --dataset=blue_marble
         "docs": DOCS,  # make docs

@@ -21,6 +21,7 @@ BENCHMARKS = (
     "marginal_kl",
     "pipeline",
     "serving",
+    "server",
     "step",
     "start",
     "vae",

@@ -74,9 +74,10 @@ def main(values: flags.FlagValues) -> None:
         program.check_positive(values, f"max_{name}")
     try:
         import grpc  # noqa: F401
-    except ModuleNotFoundError:
+        import orjson  # noqa: F401
+    except ModuleNotFoundError as error:
         raise UsageError(
-            "zoo-serve needs grpcio: install the extra 'serving', as in "
+            f"zoo-serve needs {error.name}: install the extra 'serving', as in "
             "pip install 'distribution-matching-zoo[serving]'"
         ) from None
     program.start_tensorflow()

@@ -1,8 +1,8 @@
 """Requests and responses <-> arrays: JSON in rows or columns, and TensorProtos.
 
 Pure functions of what was sent and of the signature's specs. Whatever does not fit is refused with
-INVALID_ARGUMENT, and before time and memory are spent on it: Python parses and writes JSON in one
-go, during which no other thread runs.
+INVALID_ARGUMENT, and before time and memory are spent on it: JSON is parsed and written in one go,
+during which no other thread runs.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 import grpc
 import numpy as np
+import orjson
 import tensorflow as tf
 from tensorflow.core.framework import types_pb2
 
@@ -31,7 +32,7 @@ _JSON_TYPES: dict[str, set[type]] = {"f": {int, float}, "i": {int}, "u": {int}, 
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _TOKEN = re.compile("|".join(_NON_FINITE))
 _OTHER_VALUES = 1000  # of keys that no signature asks for; chosen
-_PIECE = 10_000  # numbers that are written in one go, some 10 ms; chosen
+_PIECE = 100_000  # numbers that are written in one go, some 3 ms; chosen
 
 
 def most_values(signatures: Iterable[Specs], max_rows: int) -> int | None:
@@ -163,10 +164,12 @@ def _array(name: str, value: Any, spec: tf.TensorSpec, max_rows: int) -> np.ndar
         )
     check_shape(name, objects.shape, spec, max_rows)
     if kind == "f":
-        exact = 2 ** (np.finfo(dtype).nmant + 1) - 1  # the largest integer that float holds
-        largest = float(np.finfo(dtype).max)
+        info = np.finfo(dtype)
+        exact = 2 ** (info.nmant + 1) - 1  # the largest integer that float holds
+        # The least that rounds to no number: half a unit in the last place above the largest.
+        beyond = float(info.max) + 2.0 ** (info.maxexp - info.nmant - 2)
         lossy = [
-            v for v in values if (abs(v) > exact if type(v) is int else largest < abs(v) < np.inf)
+            v for v in values if (abs(v) > exact if type(v) is int else beyond <= abs(v) < np.inf)
         ]
     elif kind in "iu":
         limits = np.iinfo(dtype)
@@ -228,26 +231,30 @@ def to_json(outputs: Mapping[str, np.ndarray], rows: bool) -> bytes:
         raise invalid("the outputs have no common batch size: send 'inputs', not 'instances'")
     columns = [map(_text, array) for array in outputs.values()]
     items = [_named(outputs, row) for row in zip(*columns, strict=True)]
-    return _document("predictions", f"[{', '.join(items)}]")
+    return _document("predictions", b"[%b]" % b", ".join(items))
 
 
-def _document(key: str, text: str) -> bytes:
-    return f'{{"{key}": {text}}}'.encode()
+def _document(key: str, text: bytes) -> bytes:
+    return b'{"%b": %b}' % (key.encode(), text)
 
 
-def _named(names: Iterable[str], texts: Sequence[str]) -> str:
+def _named(names: Iterable[str], texts: Sequence[bytes]) -> bytes:
     if len(texts) == 1:
         return texts[0]
-    pairs = (f"{json.dumps(name)}: {text}" for name, text in zip(names, texts, strict=True))
-    return f"{{{', '.join(pairs)}}}"
+    pairs = (b"%b: %b" % (orjson.dumps(n), text) for n, text in zip(names, texts, strict=True))
+    return b"{%b}" % b", ".join(pairs)
 
 
-def _text(array: np.ndarray) -> str:
-    """The JSON text of an array."""
+def _text(array: np.ndarray) -> bytes:
+    """The JSON text of an array: the shortest that its dtype reads back without loss."""
     if array.ndim and array.size > _PIECE:
-        return f"[{', '.join(map(_text, array))}]"
-    text = json.dumps(array.tolist())
-    return text if np.isfinite(array).all() else _TOKEN.sub(r'"\g<0>"', text)
+        return b"[%b]" % b", ".join(map(_text, array))
+    if array.dtype == tf.bfloat16.as_numpy_dtype:
+        array = array.astype(np.float32)  # without loss; orjson knows no bfloat16
+    if np.isfinite(array).all():
+        scalar_or_array = np.asarray(array, order="C")[()]
+        return orjson.dumps(scalar_or_array, option=orjson.OPT_SERIALIZE_NUMPY)
+    return _TOKEN.sub(r'"\g<0>"', json.dumps(array.tolist())).encode()
 
 
 def check_shape(name: str, shape: Sequence[int], spec: tf.TensorSpec, max_rows: int) -> None:

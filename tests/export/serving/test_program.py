@@ -134,11 +134,12 @@ def test_help_takes_less_than_two_seconds():
     assert time.monotonic() - start < 2 and "--rest_port" in done.stdout
 
 
-def test_a_missing_extra_is_named(tmp_path):
+@pytest.mark.parametrize("package", ["grpc", "orjson"])
+def test_a_missing_extra_is_named(package, tmp_path):
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "saved_model.pb").touch()
-    code = "import sys; sys.modules['grpc'] = None; from zoo.flags.serve import run; run()"
+    code = f"import sys; sys.modules['{package}'] = None; from zoo.flags.serve import run; run()"
     command = [sys.executable, "-c", code, f"--model={tmp_path}"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.count("\n") == 1
-    assert "zoo-serve needs grpcio: install the extra 'serving'" in done.stderr
+    assert f"zoo-serve needs {package}: install the extra 'serving'" in done.stderr

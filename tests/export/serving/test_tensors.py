@@ -6,7 +6,7 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tensorflow.core.framework import tensor_pb2
 
@@ -282,6 +282,7 @@ def test_any_document_is_converted_or_refused(document, specs):
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.floats(width=32), min_size=2, max_size=2), st.booleans())
+@example([float(np.finfo(np.float32).max), -0.1], True)  # whose shortest text is a larger double
 def test_floats_come_back_bit_for_bit(row, rows):
     sent = np.array([row], np.float32)
     body = tensors.to_json({"z": sent}, rows)

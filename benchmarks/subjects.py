@@ -33,10 +33,14 @@ def zoo_step(
     model: Any, spec: Specification, batch_size: int = BATCH_SIZE
 ) -> Callable[[], dict[str, Any]]:
     """The compiled train step on a constant batch, waited for."""
-    rows = images(spec, batch_size)
-    batch = tf.constant(np.stack([rows] * model.passes, axis=1) if model.passes > 1 else rows)
-    step = tf.function(model.train_step)
+    batch, step = step_input(model, spec, batch_size), tf.function(model.train_step)
     return lambda: {name: value.numpy() for name, value in step(batch).items()}
+
+
+def step_input(model: Any, spec: Specification, batch_size: int = BATCH_SIZE) -> tf.Tensor:
+    """What a step of this model takes: one batch, or several along the second axis."""
+    rows = images(spec, batch_size)
+    return tf.constant(np.stack([rows] * model.passes, axis=1) if model.passes > 1 else rows)
 
 
 def naive_step(model: Any, spec: Specification) -> Callable[[], Any]:

@@ -1,4 +1,4 @@
-"""Steps as one writes them by hand in PyTorch, eager."""
+"""Steps as one writes them by hand in PyTorch."""
 
 from __future__ import annotations
 
@@ -82,17 +82,23 @@ def _adam(rate: float, *modules: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.Adam(parameters, rate, betas=(0.5, 0.9), eps=1e-8)
 
 
-def vae_step(spec: Specification) -> Callable[[torch.Tensor], Any]:
-    """A VAE step with a Gaussian posterior and Bernoulli pixels."""
+def vae_step(spec: Specification, compiled: bool = False) -> Callable[[torch.Tensor], Any]:
+    """A VAE step with a Gaussian posterior and Bernoulli pixels; eager, or its loss and gradient by
+    `torch.compile`."""
     enc, dec = encoder(spec, 2 * spec.latent_size), decoder(spec)
     optimizer = _adam(5e-4, enc, dec)
 
-    def step(images: torch.Tensor) -> torch.Tensor:
+    def loss_of(images: torch.Tensor) -> torch.Tensor:
         mean, log_stddev = enc(2 * images - 1).chunk(2, dim=1)
         z = mean + log_stddev.exp() * torch.randn_like(mean)
         cross_entropy = F.binary_cross_entropy_with_logits(dec(z), images, reduction="sum")
         kl = 0.5 * (mean**2 + (2 * log_stddev).exp() - 1 - 2 * log_stddev).sum()
-        loss = (cross_entropy + kl) / len(images)
+        return (cross_entropy + kl) / len(images)
+
+    loss_of = torch.compile(loss_of) if compiled else loss_of
+
+    def step(images: torch.Tensor) -> torch.Tensor:
+        loss = loss_of(images)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()

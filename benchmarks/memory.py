@@ -37,10 +37,9 @@ rng = np.random.default_rng(0)
 mean, z = (rng.standard_normal((n, size), np.float32) for n in (codes, samples))
 log_aggregate_posterior(z, mean, np.full_like(mean, 0.5))
 """
-# Of this program alone: the maximum that getrusage tells is inherited from the one that started it.
 _PEAK = """
-(peak,) = [line for line in open("/proc/self/status") if line.startswith("VmHWM")]
-print(1024 * int(peak.split()[1]))
+from benchmarks.memory import peak_bytes
+print(peak_bytes())
 """
 
 
@@ -66,6 +65,14 @@ def run() -> list[Comparison]:
     what = f"log_aggregate_posterior, N={CODES:,} D={SIZE} M={SAMPLES:,}"
     measure = lambda: _peak(_MARGINAL_KL, CODES, SIZE, SAMPLES)  # noqa: E731
     return [*rows, row(what, "2 GiB", measure, BOUND, "at most 1")]
+
+
+def peak_bytes() -> int:
+    """Of this process alone, so far: the maximum that getrusage tells is inherited from the one
+    that started it. Linux has this, no other system."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    (peak,) = [line for line in status.splitlines() if line.startswith("VmHWM")]
+    return 1024 * int(peak.split()[1])
 
 
 def _peak(code: str, *arguments: object) -> float:

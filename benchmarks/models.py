@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import multiprocessing
 import statistics
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
+from benchmarks.memory import peak_bytes
 from benchmarks.operations import operations, operations_per_second
 from benchmarks.peers.specification import COLOR_MNIST
 from benchmarks.run import conditions
@@ -46,7 +49,7 @@ def main() -> None:
 def idle_bytes() -> int:
     """The peak of a process that has only built and called a decoder."""
     _sampler("dcgan")()
-    return _peak()
+    return peak_bytes()
 
 
 def row(name: str, idle: int) -> tuple[str, ...]:
@@ -56,7 +59,7 @@ def row(name: str, idle: int) -> tuple[str, ...]:
     model = compiled(name, COLOR_MNIST)
     step = zoo_step(model, COLOR_MNIST)
     step(), step()
-    peak = _peak() - idle
+    peak = peak_bytes() - idle
     time = statistics.median(seconds(step, CALLS) for _ in range(REPEATS))
     of_samples = statistics.median(seconds(sample, CALLS) for _ in range(REPEATS))
     traced = tf.function(model.train_step).get_concrete_function(step_input(model, COLOR_MNIST))
@@ -70,21 +73,12 @@ def row(name: str, idle: int) -> tuple[str, ...]:
     )
 
 
-def _sampler(name: str):
+def _sampler(name: str) -> Callable[[], np.ndarray]:
+    """64 codes decoded, in the numbers of the model's pixels."""
     model = compiled(name, COLOR_MNIST)
     decode = tf.function(model.decode)
     z = tf.random.stateless_normal([BATCH_SIZE, COLOR_MNIST.latent_size], (0, 0))
     return lambda: decode(z)["images"].numpy()
-
-
-def _peak() -> int:
-    """Bytes at the peak of this process, of which Linux alone tells."""
-    (line,) = [
-        line
-        for line in Path("/proc/self/status").read_text().splitlines()
-        if line.startswith("VmHWM")
-    ]
-    return 1024 * int(line.split()[1])
 
 
 if __name__ == "__main__":

@@ -2,8 +2,10 @@
 
 A VAE step against width, latent size, batch and the side of its images; the marginal KL against N,
 M and D. Each point is a process of its own: the median time of repeats, and the peak of its memory
-over what the process had before it built anything. The exponents are the slopes of the logarithms
-at the upper end, where what does not grow weighs least; theory's are those of what grows fastest.
+over what the process had before it built anything. Several workers train by `zoo-train`, on this
+machine, whose processors and one batch of 64 they share; their memory is that of all together, with
+TensorFlow's own. The exponents are the slopes of the logarithms at the upper end, where what does
+not grow weighs least; theory's are those of what grows fastest.
 """
 
 from __future__ import annotations
@@ -14,11 +16,12 @@ import statistics
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from matplotlib.ticker import NullFormatter
 
+from benchmarks import workers
 from benchmarks.memory import peak_bytes
 from benchmarks.peers.specification import CIFAR10, COLOR_MNIST
 from benchmarks.run import conditions
@@ -38,18 +41,20 @@ class Curve:
 
     Attributes:
         name: of the size.
-        make: the call to measure, of the size.
         sizes: ascending.
         theory: the exponents of time and memory where all else is small.
+        make: the call to measure, of the size; None for workers.
     """
 
     name: str
-    make: Callable[[float], Callable[[], object]]
     sizes: tuple[float, ...]
     theory: tuple[int, int]
+    make: Callable[[float], Callable[[], object]] | None
 
     def point(self, size: float) -> tuple[float, float]:
         """Seconds and bytes, the latter of the peak over what this process has taken before."""
+        if self.make is None:
+            return workers.point(size)
         tf.function(lambda: tf.random.normal([64, 64]) @ tf.random.normal([64, 64]))()
         before = peak_bytes()
         call = self.make(size)
@@ -95,13 +100,14 @@ def of_dimensions(size: float) -> Callable[[], object]:
 
 
 CURVES = (
-    Curve("width (multiplier of feature maps)", of_width, (0.5, 1, 2, 4), (2, 2)),
-    Curve("latent size", of_latents, (10, 100, 1000, 3000, 10_000), (1, 1)),
-    Curve("batch", of_batch, (16, 32, 64, 128, 256, 512), (1, 1)),
-    Curve("side of the images", of_side, (32, 64, 128), (2, 2)),
-    Curve("N, codes (M = 500, D = 50)", of_codes, (2_000, 8_000, 32_000, 128_000), (1, 1)),
-    Curve("M, samples (N = 8,000, D = 50)", of_samples, (125, 500, 2000, 8000), (1, 1)),
-    Curve("D, latents (N = 8,000, M = 500)", of_dimensions, (25, 100, 400, 1600), (1, 1)),
+    Curve("width (multiplier of feature maps)", (0.5, 1, 2, 4), (2, 2), of_width),
+    Curve("latent size", (10, 100, 1000, 3000, 10_000), (1, 1), of_latents),
+    Curve("batch", (16, 32, 64, 128, 256, 512), (1, 1), of_batch),
+    Curve("side of the images", (32, 64, 128), (2, 2), of_side),
+    Curve("N, codes (M = 500, D = 50)", (2_000, 8_000, 32_000, 128_000), (1, 1), of_codes),
+    Curve("M, samples (N = 8,000, D = 50)", (125, 500, 2000, 8000), (1, 1), of_samples),
+    Curve("D, latents (N = 8,000, M = 500)", (25, 100, 400, 1600), (1, 1), of_dimensions),
+    Curve("workers", (1, 2, 4), (0, 1), None),
 )
 
 
@@ -135,13 +141,14 @@ def _exponent(sizes: tuple[float, ...], values: np.ndarray) -> float:
     return float(np.polyfit(np.log(sizes[-FITTED:]), np.log(values[-FITTED:]), 1)[0])
 
 
-def _draw(axis, curve: Curve, values: np.ndarray, title: str) -> None:
+def _draw(axis: Any, curve: Curve, values: np.ndarray, title: str) -> None:
     axis.loglog(curve.sizes, values, "o-")
     axis.set(xlabel=curve.name, title=title)
     axis.set_xticks(curve.sizes, [f"{size:,}" for size in curve.sizes])
     axis.set_xticks([], minor=True)
-    axis.yaxis.set_minor_formatter(NullFormatter())
-    axis.grid(alpha=0.3, which="both")
+    axis.set_yticks(values, [f"{value:.3g}" for value in values])
+    axis.set_yticks([], minor=True)
+    axis.grid(alpha=0.3)
 
 
 def _step(batch_size: int = BATCH_SIZE, **settings: float) -> Callable[[], object]:

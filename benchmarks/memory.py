@@ -67,12 +67,13 @@ def run() -> list[Comparison]:
     return [*rows, row(what, "2 GiB", measure, BOUND, "at most 1")]
 
 
-def peak_bytes() -> int:
-    """Of this process alone, so far: the maximum that getrusage tells is inherited from the one
-    that started it. Linux has this, no other system."""
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    (peak,) = [line for line in status.splitlines() if line.startswith("VmHWM")]
-    return 1024 * int(peak.split()[1])
+def peak_bytes(process: int | str = "self") -> int:
+    """Of this process or another, so far, and of it alone: the maximum that getrusage tells is
+    inherited from the one that started it. 0 of one that has ended. Linux has this, no other
+    system."""
+    status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+    peaks = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
+    return 1024 * int(peaks[0]) if peaks else 0
 
 
 def _peak(code: str, *arguments: object) -> float:

@@ -21,13 +21,24 @@ _CONVOLUTIONS = {
 
 
 def operations(function: tf.types.experimental.ConcreteFunction) -> float:
-    """Of all matrix products and convolutions in the graph, two per multiply-add; a loop's body
-    counts once.
+    """Of all matrix products and convolutions that are executed, two per multiply-add; what is in
+    a loop's body is not seen.
+
+    The gradient of a convolution is traced with regard to both of its inputs, and TensorFlow drops
+    the one that nothing asks for: what no output and no assignment follows from does not count.
 
     Raises:
         ValueError: a shape in it is not known.
     """
-    return 2.0 * sum(multiply_adds(op) for op in function.graph.get_operations())
+    graph = function.graph
+    pending = [*(tensor.op for tensor in graph.outputs), *graph.control_outputs]
+    needed: set[tf.Operation] = set()
+    while pending:
+        op = pending.pop()
+        if op not in needed:
+            needed.add(op)
+            pending += [*(tensor.op for tensor in op.inputs), *op.control_inputs]
+    return 2.0 * sum(map(multiply_adds, needed))
 
 
 def multiply_adds(op: tf.Operation) -> int:

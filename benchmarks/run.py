@@ -37,7 +37,7 @@ PACKAGES = ("numpy", "tensorflow", "keras", "tensorflow-probability", "torch", "
 
 
 def main() -> None:
-    """Prints the table; a full run also writes it to `results.md`."""
+    """Prints the table as it grows; a full run also writes it to `results.md`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=BENCHMARKS, help="one benchmark; writes no file")
     parser.add_argument("--note", help="a sentence on the machine for the head of the table")
@@ -46,12 +46,13 @@ def main() -> None:
     # A process each: threads that one has left spinning would slow the peers of another.
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as pool:
+        print(head + table([]), end="", flush=True)
         for name in [arguments.only] if arguments.only else BENCHMARKS:
-            rows += pool.submit(measure, name).result()
-    text = head + table(rows)
-    print(text)
+            measured = pool.submit(measure, name).result()
+            print(lines_of(measured), end="", flush=True)
+            rows += measured
     if not arguments.only:
-        RESULTS.write_text(text, encoding="utf-8")
+        RESULTS.write_text(head + table(rows), encoding="utf-8")
 
 
 def measure(name: str) -> list[Comparison]:
@@ -82,8 +83,13 @@ def conditions(note: str | None = None) -> str:
 
 def table(rows: list[Comparison]) -> str:
     """The rows as a Markdown table."""
-    lines = [COLUMNS, ("---",) * len(COLUMNS), *(row.cells() for row in rows)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    head = [COLUMNS, ("---",) * len(COLUMNS)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in head) + lines_of(rows)
+
+
+def lines_of(rows: list[Comparison]) -> str:
+    """A line of the table each."""
+    return "".join(f"| {' | '.join(row.cells())} |\n" for row in rows)
 
 
 if __name__ == "__main__":

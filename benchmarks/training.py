@@ -38,7 +38,7 @@ def run() -> list[Comparison]:
             REPEATS,
         )
         what = f"{model} through zoo-train"
-        rows.append(Comparison(what, f"pythae {peer}", pairs, "at most 0.8"))
+        rows.append(Comparison(what, f"pythae {peer}", pairs, "at most 0.4"))
     return rows
 
 

@@ -2,7 +2,8 @@
 
     python -m zoo.pretrained.gallery docs/gallery.md
 
-writes the page, and the pictures into the folder beside it that is called like it.
+writes the page, and the pictures into the folder beside it that is called like it: one of all
+models of a data set, and one of each model.
 """
 
 from __future__ import annotations
@@ -13,18 +14,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from zoo import pretrained
 from zoo.evaluation.subject.subject import Subject
 from zoo.evaluation.subject.walks import point_codes, slerp
-from zoo.pictures import grid, save_png
+from zoo.figures import panels
+from zoo.pictures import grid, save_picture, save_png
 from zoo.pixels import as_floats, as_levels
 from zoo.records import shown
 from zoo.run import Run
 
 COLUMNS, ROWS = 12, 4  # of the grid of samples; chosen
+ALL_COLUMNS = 20  # of the picture of all models; chosen
 SCALE = 2  # pixels of the page for each of an image; chosen
-SHOWN = ("inception_score", "fid", "precision", "recall", "marginal_kl", "reconstruction_mse")
+SHOWN = (
+    "inception_score",
+    "fid",
+    "precision",
+    "recall",
+    "ms_ssim_diversity",
+    "marginal_kl",
+    "reconstruction_mse",
+)
 
 _HEAD = f"""\
 # Gallery
@@ -34,8 +46,9 @@ The trained models that come with the zoo: `zoo.from_pretrained(NAME)`, and `--p
 --list_pretrained` prints their names. This page is written by
 `python -m zoo.pretrained.gallery docs/gallery.md`.
 
-In each picture: {ROWS} rows of samples, of seed 0, which gives all models of one latent size the
-same codes; where the model has an encoder, {COLUMNS} images of the test split above their
+In the picture of all: a row of samples each, of seed 0, which gives all models of one latent size
+the same codes, with their Inception Scores. In each further picture: {ROWS} rows of samples, of the
+same seed; where the model has an encoder, {COLUMNS} images of the test split above their
 reconstructions, and the walk between the first two of these.
 """
 
@@ -50,13 +63,42 @@ def gallery(page: Path) -> str:
     for data, names in _by_data().items():
         cards = {name: pretrained.card_of(name) for name in names}
         source = next(iter(cards.values()))["data_source"]
-        sections.append(f"## {data}\n\nData: {source}.\n\n{_table(cards)}")
+        folder = page.with_suffix("")
+        save_picture(folder / f"{data}.png", overview(cards))
+        together = f"![test images, and samples of every model]({folder.name}/{data}.png)"
+        sections.append(f"## {data}\n\nData: {source}.\n\n{together}\n\n{_table(cards)}")
         for name, card in cards.items():
-            file = page.with_suffix("") / f"{name.replace('/', '-')}.png"
-            save_png(file, picture(pretrained.open_pretrained(name)), SCALE)
-            link = f"{file.parent.name}/{file.name}"
+            file = f"{name.replace('/', '-')}.png"
+            save_png(folder / file, picture(pretrained.open_pretrained(name)), SCALE)
+            link = f"{folder.name}/{file}"
             sections.append(f"### `{name}`\n\n![{name}]({link})\n\n{_about(card)}")
     return "\n".join(sections)
+
+
+def overview(cards: Mapping[str, dict[str, Any]]) -> Figure:
+    """A row of test images, and one of samples of each model with its Inception Score, if any."""
+    runs = {name: pretrained.open_pretrained(name) for name in cards}
+    rows = [as_floats(next(iter(runs.values())).dataset.split("test").images[:ALL_COLUMNS])]
+    names, scores = ["test images"], [""]
+    for name, run in runs.items():
+        rows.append(Subject.of_run(run).all("sample", seed=0, count=ALL_COLUMNS)["images"])
+        names.append(cards[name]["model"])
+        figures = {figure["metric"]: figure for figure in cards[name]["figures"]}
+        scores.append(_cell(figures, "inception_score"))
+    scores[0] = _cell(figures, "inception_score_data")
+    pixels = grid(as_floats(as_levels(np.concatenate(rows))), ALL_COLUMNS)
+    figure, (axis,) = panels(1, size=(9.0, 0.42 * len(rows)))
+    axis.imshow(pixels)
+    centres = (np.arange(len(rows)) + 0.5) * pixels.shape[0] / len(rows)
+    axis.set_xticks([])
+    axis.set_yticks(centres, names)
+    right = axis.secondary_yaxis("right")
+    right.set_yticks(centres, scores)
+    right.tick_params(labelsize=8, length=0)
+    axis.tick_params(length=0)
+    axis.spines[:].set_visible(False)
+    right.spines[:].set_visible(False)
+    return figure
 
 
 def picture(run: Run) -> np.ndarray:
@@ -85,13 +127,15 @@ def _by_data() -> dict[str, list[str]]:
 
 
 def _table(cards: Mapping[str, dict[str, Any]]) -> str:
-    """The figures of these models, and those of the data themselves."""
+    """The figures of these models, and those of the data themselves; of what none was measured,
+    there is no column."""
     figures = {n: {f["metric"]: f for f in card["figures"]} for n, card in cards.items()}
-    lines = [("model", "steps", *SHOWN), ("---",) * (2 + len(SHOWN))]
+    told = [metric for metric in SHOWN if any(metric in of_model for of_model in figures.values())]
+    lines = [("model", "steps", *told), ("---",) * (2 + len(told))]
     own = next(iter(figures.values()))
-    lines.append(("the data", "", *(_cell(own, f"{metric}_data") for metric in SHOWN)))
+    lines.append(("the data", "", *(_cell(own, f"{metric}_data") for metric in told)))
     for name, card in cards.items():
-        cells = [_cell(figures[name], metric) for metric in SHOWN]
+        cells = [_cell(figures[name], metric) for metric in told]
         lines.append((f"`{card['model']}`", f"{card['step']:,}", *cells))
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 

@@ -36,6 +36,7 @@ METRICS = (
     "elbo",
     "kid",
     "precision_recall",
+    "ms_ssim_diversity",
     "active_units",
 )
 

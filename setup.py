@@ -94,7 +94,7 @@ setup(
             "playwright>=1.50",  # drives the system's Chromium
         ],
         # Peers of the benchmarks, pinned: a ratio speaks of a version.
-        "bench": ["jax==0.10.2", "pythae==0.1.2", "torch==2.13.0"],
+        "bench": ["jax==0.10.2", "litserve==0.2.19", "pythae==0.1.2", "torch==2.13.0"],
         "test": [
             *NATURAL,
             "hypothesis>=6.100",

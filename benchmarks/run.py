@@ -33,7 +33,16 @@ RESULTS = Path(__file__).with_name("results.md")
 COLUMNS = ("what", "against", "ratio (median)", "spread (min to max)", "target", "n")
 EXPLANATION = """A ratio is the time of the thing over the time of its peer, except where the target
 says speed. In brackets, medians. The two are timed in turn, A B A B."""
-PACKAGES = ("numpy", "tensorflow", "keras", "tensorflow-probability", "torch", "jax", "pythae")
+PACKAGES = (
+    "numpy",
+    "tensorflow",
+    "keras",
+    "tensorflow-probability",
+    "torch",
+    "jax",
+    "litserve",
+    "pythae",
+)
 
 
 def main() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 import socket
 import statistics
 import subprocess
@@ -14,7 +16,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
 
 from benchmarks.timing import Comparison, interleaved, seconds
@@ -27,53 +28,83 @@ PATIENCE = 0.2  # s, within which 99 of 100 answers should come
 
 
 def run() -> list[Comparison]:
-    """A request against a call of the function, and the slowest of a hundred."""
+    """A request against a call of the function and against another server's, and the slowest of a
+    hundred."""
     latencies: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         exported = export_saved_model(open_pretrained("color_mnist_mini/vae"), folder, "vae")
         loaded = tf.saved_model.load(str(exported))
         decode = loaded.signatures["decode"]
         z = tf.zeros(decode.structured_input_signature[1]["z"].shape[1:])[tf.newaxis]
-        with _served(exported.parent) as port:
-            request = _request(z.numpy())
-
-            def of_server() -> float:
-                start = time.perf_counter()
-                with ThreadPoolExecutor(CLIENTS) as pool:
-                    for of_client in pool.map(_client, [port] * CLIENTS, [request] * CLIENTS):
-                        latencies.extend(of_client)
-                return (time.perf_counter() - start) / (CLIENTS * REQUESTS)
-
-            pairs = interleaved(of_server, lambda: seconds(lambda: decode(z=z), CALLS), REPEATS)
+        body = json.dumps({"signature_name": "decode", "instances": z.numpy().tolist()}).encode()
+        with _zoo_serve(exported.parent) as port, _lit_serve(exported) as other:
+            ours = lambda: _of_clients(port, "/v1/models/vae:predict", body, latencies)  # noqa: E731
+            theirs = lambda: _of_clients(other, "/predict", body, [])  # noqa: E731
+            of_function = interleaved(ours, lambda: seconds(lambda: decode(z=z), CALLS), REPEATS)
+            of_rounds = latencies[CLIENTS * REQUESTS :]  # but the first, which nothing measures
+            of_server = interleaved(ours, theirs, REPEATS)
     slowest = [
-        (statistics.quantiles(latencies[i:][: CLIENTS * REQUESTS], n=100)[-1], PATIENCE)
-        for i in range(CLIENTS * REQUESTS, len(latencies), CLIENTS * REQUESTS)
+        (statistics.quantiles(of_rounds[i:][: CLIENTS * REQUESTS], n=100)[-1], PATIENCE)
+        for i in range(0, len(of_rounds), CLIENTS * REQUESTS)
     ]
     what = f"zoo-serve, {CLIENTS} clients, a row of decode each"
     return [
-        Comparison(f"{what}: per request", "the bare function in a loop", pairs, "-"),
+        Comparison(f"{what}: per request", "the bare function in a loop", of_function, "-"),
+        Comparison(f"{what}: per request", "LitServe, the same SavedModel", of_server, "-"),
         Comparison(f"{what}: 99 of 100 within", "the target", tuple(slowest), "at most 1"),
     ]
 
 
+def _of_clients(port: int, path: str, body: bytes, latencies: list[float]) -> float:
+    """Seconds of a request where all clients send theirs at once; adds what each has waited."""
+    request = _request(path, body)
+    start = time.perf_counter()
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        for of_client in pool.map(_client, [port] * CLIENTS, [request] * CLIENTS):
+            latencies.extend(of_client)
+    return (time.perf_counter() - start) / (CLIENTS * REQUESTS)
+
+
 @contextlib.contextmanager
-def _served(folder: Path) -> Iterator[int]:
+def _zoo_serve(folder: Path) -> Iterator[int]:
     """The port of a server of this model."""
-    command = [sys.executable, "-m", "zoo.flags.serve", f"--model={folder}"]
-    ports = ["--rest_port=0", "--grpc_port=0"]
-    server = subprocess.Popen([*command, *ports], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    try:
+    flags = [f"--model={folder}", "--rest_port=0", "--grpc_port=0"]
+    with _started("zoo.flags.serve", *flags) as server:
         server.stdout.readline()  # the warning
         yield int(server.stdout.readline().split("REST http://127.0.0.1:")[1].split("/")[0])
+
+
+@contextlib.contextmanager
+def _lit_serve(exported: Path) -> Iterator[int]:
+    """The port of another one, which has loaded the model."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with _started("benchmarks.peers.lit_server", str(exported), str(port)):
+        while True:
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            time.sleep(0.1)
+        yield port
+
+
+@contextlib.contextmanager
+def _started(module: str, *arguments: str) -> Iterator[subprocess.Popen]:
+    """The program in a process of its own, with all that it starts."""
+    command = [sys.executable, "-m", module, *arguments]
+    server = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        yield server
     finally:
-        server.terminate()
+        os.killpg(server.pid, signal.SIGTERM)
         server.wait()
 
 
-def _request(z: np.ndarray) -> bytes:
-    body = json.dumps({"signature_name": "decode", "instances": z.tolist()}).encode()
-    head = f"POST /v1/models/vae:predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}"
-    return head.encode() + b"\r\n\r\n" + body
+def _request(path: str, body: bytes) -> bytes:
+    fields = ["Host: localhost", "Content-Type: application/json", f"Content-Length: {len(body)}"]
+    return "\r\n".join([f"POST {path} HTTP/1.1", *fields, "", ""]).encode() + body
 
 
 def _client(port: int, request: bytes) -> Sequence[float]:

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from benchmarks.operations import operations, operations_per_second
 from benchmarks.run import conditions
+from benchmarks.tables import line, table
 from benchmarks.training import seconds_of_a_step
 from zoo.config import RunConfig
 from zoo.errors import reason
@@ -44,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
         print(f"- matrix products in {precision}: {rate / 1e12:.3g} TFLOP/s")
     speeds = [f"images/s, {steps} a call" for steps in per_call]
     columns = ["model", "precision", "XLA", *speeds, "peak memory", "share of the matrix rate"]
-    print(f"\n| {' | '.join(columns)} |\n|{' --- |' * len(columns)}", flush=True)
+    print(f"\n{table(columns)}", end="", flush=True)
     sizes = {n: getattr(arguments, n) for n in ("dataset", "width", "batch_size")}
     for model in arguments.models.split(","):
         for precision, rate in rates.items():
@@ -52,7 +53,7 @@ def main(argv: list[str] | None = None) -> None:
                 how = {"dtype_policy": precision, "jit_compile": jit}
                 cells = _cells(model, sizes, how, per_call, arguments.calls, rate)
                 row = [model, precision, "on" if jit else "off", *cells]
-                print(f"| {' | '.join(row)} |", flush=True)
+                print(line(row), end="", flush=True)
 
 
 def _cells(

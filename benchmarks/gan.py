@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from benchmarks.peers import plain_tensorflow
 from benchmarks.peers.specification import COLOR_MNIST, SPECIFICATIONS
-from benchmarks.subjects import compiled, images, naive_step, zoo_step
+from benchmarks.subjects import compiled, images, naive_step, step_input, zoo_step
 from benchmarks.timing import Comparison, interleaved, seconds
 
 STEPS, REPEATS = 3, 5
@@ -22,16 +22,14 @@ def run() -> list[Comparison]:
     rows = [_naive(model) for model in ("vgh_plus_plus", "veegan")]
     rows.append(_torch())
     for family, spec in SPECIFICATIONS.items():
-        batch = images(spec)
-        several = np.stack([batch] * 5, axis=1)
-        for model, peer, feed, target in (
-            ("dcgan", plain_tensorflow.dcgan_step(spec), batch, "0.75"),
-            ("wgan_gp", plain_tensorflow.wgan_gp_step(spec), several, "0.85"),
+        for name, peer, target in (
+            ("dcgan", plain_tensorflow.dcgan_step(spec), "0.75"),
+            ("wgan_gp", plain_tensorflow.wgan_gp_step(spec), "0.85"),
         ):
-            ours = zoo_step(compiled(model, spec), spec)
-            theirs = _call(peer, tf.constant(feed))
+            model = compiled(name, spec)
+            ours, theirs = zoo_step(model, spec), _call(peer, step_input(model, spec))
             rows.append(
-                _row(f"{model} step, {family}", "Keras's tutorial form", ours, theirs, target)
+                _row(f"{name} step, {family}", "Keras's tutorial form", ours, theirs, target)
             )
     return rows
 

@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 import zoo
+from benchmarks.tables import table
 from zoo.config import EvaluationConfig
 from zoo.errors import UsageError
 from zoo.evaluation.runner import evaluate
@@ -132,9 +133,8 @@ an interval are estimates, which may cross where they meet (`veegan_adversarial`
         *("model", "reconstruction", "Frechet distance", "KID", "marginal KL / floor"),
         *("population's KL", "steps/s", "terms", "losses"),
     )
-    lines = [columns, ("---",) * len(columns), *(row(name, run) for name, run in runs.items())]
-    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    return head + table + "".join(pictures(runs))
+    rows = (row(name, run) for name, run in runs.items())
+    return head + table(columns, rows) + "".join(pictures(runs))
 
 
 def row(name: str, run: Run) -> tuple[str, ...]:

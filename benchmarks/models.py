@@ -9,10 +9,8 @@ step's matrix products and convolutions take at the rate of a large product, as 
 
 from __future__ import annotations
 
-import multiprocessing
 import statistics
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +19,9 @@ import tensorflow as tf
 from benchmarks.memory import peak_bytes
 from benchmarks.operations import operations, operations_per_second
 from benchmarks.peers.specification import COLOR_MNIST
-from benchmarks.run import conditions
+from benchmarks.run import conditions, fresh_processes
 from benchmarks.subjects import BATCH_SIZE, compiled, step_input, zoo_step
+from benchmarks.tables import line, table
 from benchmarks.timing import seconds
 from zoo.registry import MODELS
 
@@ -34,16 +33,14 @@ COLUMNS = ("model", "step, ms", "images/s", "samples/s", "memory, MB", "products
 def main() -> None:
     """Measures and writes the page."""
     about = __doc__.split("\n\n", 1)[1]
-    lines = [COLUMNS, ("---",) * len(COLUMNS)]
     head = f"# Every model\n\n{conditions()}\n{about}\n"
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as pool:
+    rows = []
+    with fresh_processes() as pool:
         idle = pool.submit(idle_bytes).result()
         for name in MODELS:
-            lines.append((f"`{name}`", *pool.submit(row, name, idle).result()))
-            print(*lines[-1], flush=True)
-    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    FILE.write_text(head + table, encoding="utf-8")
+            rows.append((f"`{name}`", *pool.submit(row, name, idle).result()))
+            print(line(rows[-1]), end="", flush=True)
+    FILE.write_text(head + table(COLUMNS, rows), encoding="utf-8")
 
 
 def idle_bytes() -> int:

@@ -15,6 +15,7 @@ from pathlib import Path
 import tensorflow as tf
 import threadpoolctl
 
+from benchmarks.tables import line, table
 from benchmarks.timing import Comparison
 
 BENCHMARKS = (
@@ -52,16 +53,21 @@ def main() -> None:
     parser.add_argument("--note", help="a sentence on the machine for the head of the table")
     arguments = parser.parse_args()
     head, rows = f"# Benchmarks\n\n{conditions(arguments.note)}\n{EXPLANATION}\n\n", []
-    # A process each: threads that one has left spinning would slow the peers of another.
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as pool:
-        print(head + table([]), end="", flush=True)
+    with fresh_processes() as pool:
+        print(head + table(COLUMNS), end="", flush=True)
         for name in [arguments.only] if arguments.only else BENCHMARKS:
-            measured = pool.submit(measure, name).result()
-            print(lines_of(measured), end="", flush=True)
+            measured = [row.cells() for row in pool.submit(measure, name).result()]
+            print("".join(map(line, measured)), end="", flush=True)
             rows += measured
     if not arguments.only:
-        RESULTS.write_text(head + table(rows), encoding="utf-8")
+        RESULTS.write_text(head + table(COLUMNS, rows), encoding="utf-8")
+
+
+def fresh_processes() -> ProcessPoolExecutor:
+    """Runs one thing after another, each in a process of its own: threads that one has left
+    spinning would slow the next, and a peak of memory is the process's."""
+    spawn = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1)
 
 
 def measure(name: str) -> list[Comparison]:
@@ -88,17 +94,6 @@ def conditions(note: str | None = None) -> str:
     ]
     lines += [f"- {note}"] if note else []
     return "".join(f"{line}\n" for line in lines)
-
-
-def table(rows: list[Comparison]) -> str:
-    """The rows as a Markdown table."""
-    head = [COLUMNS, ("---",) * len(COLUMNS)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in head) + lines_of(rows)
-
-
-def lines_of(rows: list[Comparison]) -> str:
-    """A line of the table each."""
-    return "".join(f"| {' | '.join(row.cells())} |\n" for row in rows)
 
 
 if __name__ == "__main__":

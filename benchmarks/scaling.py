@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
+from benchmarks.tables import table
 from zoo.config import ModelConfig
 from zoo.models import build_model
 
@@ -82,8 +83,7 @@ def main() -> None:
     for name, shape in MODELS:
         size = Size.of(name, shape)
         print(f"\n`{name}`, {shape[0]} pixels: {size}\n")
-        lines = [COLUMNS, ("---",) * len(COLUMNS), *(row(size, n, given) for n in WORKERS)]
-        print("".join(f"| {' | '.join(line)} |\n" for line in lines), end="")
+        print(table(COLUMNS, (row(size, n, given) for n in WORKERS)), end="")
 
 
 if __name__ == "__main__":

@@ -22,11 +22,14 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.run import conditions
+from benchmarks.tables import line, table
 from benchmarks.timing import interleaved, seconds
+from zoo.partial import remove
 
 ROOT = Path(__file__).parents[1]
 FILE = Path(__file__).with_suffix(".md")
 REPEATS = 3
+COLUMNS = ("what", "seconds", "import alone", "share of it")
 RECORDS = 300
 _ALL = "import keras, tensorflow, tensorflow_probability"
 _NUMPY = "import numpy"
@@ -113,16 +116,18 @@ def waits(images: int) -> Iterator[Wait]:
 
 def _without(*names: str) -> Callable[[Path], None]:
     def prepare(folder: Path) -> None:
-        subprocess.run(["rm", "-rf", *(str(folder / name) for name in names)], check=True)
+        for name in names:
+            remove(folder / name)
 
     return prepare
 
 
 def _records(folder: Path) -> None:
     """Gives the run as many records as many metrics leave."""
-    records = json.loads((folder / "vae.json").read_text())["records"]
+    content = json.loads((folder / "vae.json").read_text())
+    records = content["records"]
     many = [{**records[i % len(records)], "metric": f"metric_{i}"} for i in range(RECORDS)]
-    content = {"format_version": 2, "records": many, "pictures": []}
+    content = {**content, "records": many, "pictures": []}
     (folder / "one" / "evaluation.json").write_text(json.dumps(content))
 
 
@@ -140,7 +145,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=100_000, help="fewer write no page")
     images = parser.parse_args().images
     head, about = conditions(), __doc__.split("\n\n", 1)[1]
-    lines = ["| what | seconds | import alone | share of it |", "|---|---|---|---|"]
+    rows = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         save_images(folder / "photos", images)
@@ -152,10 +157,11 @@ def main() -> None:
             )
             time, alone = (statistics.median(side) for side in zip(*pairs, strict=True))
             share = statistics.median(b / a for a, b in pairs)
-            lines.append(f"| {wait.what} | {time:.3g} | {alone:.3g} | {share:.0%} |")
-            print(lines[-1], flush=True)
+            rows.append((wait.what, f"{time:.3g}", f"{alone:.3g}", f"{share:.0%}"))
+            print(line(rows[-1]), end="", flush=True)
     if images == parser.get_default("images"):
-        FILE.write_text(f"# What a user waits for\n\n{head}\n{about}\n" + "\n".join(lines) + "\n")
+        head = f"# What a user waits for\n\n{head}\n{about}\n"
+        FILE.write_text(head + table(COLUMNS, rows))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import time
 from pathlib import Path
 
 from benchmarks.memory import peak_bytes
+from tests.training.processes import cluster
 
 ROOT = Path(__file__).parents[1]
 BATCH_SIZE, STEPS, EVERY = 64, 300, 50
@@ -20,7 +20,7 @@ FLAGS = ("--model=vae", "--width=0.5", "--latent_size=50", f"--batch_size={BATCH
 TIMES = (f"--steps={STEPS}", f"--log_every={EVERY}", f"--checkpoint_every={STEPS}")
 
 
-def point(count: float) -> tuple[float, float]:
+def point(count: int) -> tuple[float, float]:
     """Seconds of a step, and the bytes that all processes together have at their peaks.
 
     Raises:
@@ -28,16 +28,15 @@ def point(count: float) -> tuple[float, float]:
     """
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "zoo.flags.train", f"--run_dir={folder}/run"]
-        workers = [f"localhost:{port}" for port in _free_ports(int(count))]
         processes = [
             subprocess.Popen(
                 [*command, "--strategy=multi_worker", *FLAGS, *TIMES],
                 cwd=ROOT,
-                env={**os.environ, "TF_CONFIG": _place(workers, index)},
+                env={**os.environ, "TF_CONFIG": config},
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
-            for index in range(len(workers))
+            for config in cluster(count)
         ]
         peaks: dict[int, int] = {}
         while running := [process for process in processes if process.poll() is None]:
@@ -50,18 +49,3 @@ def point(count: float) -> tuple[float, float]:
         lines = (Path(folder) / "run" / "metrics.jsonl").read_text().splitlines()
         rates = [json.loads(line)["steps_per_second"] for line in lines[1:]]  # it traces before
     return statistics.median(1 / rate for rate in rates), float(sum(peaks.values()))
-
-
-def _place(workers: list[str], index: int) -> str:
-    """The `TF_CONFIG` of one of them."""
-    task = {"type": "worker", "index": index}
-    return json.dumps({"cluster": {"worker": workers}, "task": task})
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports that are free now."""
-    sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports

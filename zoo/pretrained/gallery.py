@@ -62,30 +62,30 @@ def gallery(page: Path) -> str:
     sections = [_HEAD]
     for data, names in _by_data().items():
         cards = {name: pretrained.card_of(name) for name in names}
+        runs = {name: pretrained.open_pretrained(name) for name in names}
         source = next(iter(cards.values()))["data_source"]
         folder = page.with_suffix("")
-        save_picture(folder / f"{data}.png", overview(cards))
+        save_picture(folder / f"{data}.png", overview(cards, runs))
         together = f"![test images, and samples of every model]({folder.name}/{data}.png)"
         sections.append(f"## {data}\n\nData: {source}.\n\n{together}\n\n{_table(cards)}")
         for name, card in cards.items():
             file = f"{name.replace('/', '-')}.png"
-            save_png(folder / file, picture(pretrained.open_pretrained(name)), SCALE)
+            save_png(folder / file, picture(runs[name]), SCALE)
             link = f"{folder.name}/{file}"
             sections.append(f"### `{name}`\n\n![{name}]({link})\n\n{_about(card)}")
     return "\n".join(sections)
 
 
-def overview(cards: Mapping[str, dict[str, Any]]) -> Figure:
+def overview(cards: Mapping[str, dict[str, Any]], runs: Mapping[str, Run]) -> Figure:
     """A row of test images, and one of samples of each model with its Inception Score, if any."""
-    runs = {name: pretrained.open_pretrained(name) for name in cards}
-    rows = [as_floats(next(iter(runs.values())).dataset.split("test").images[:ALL_COLUMNS])]
-    names, scores = ["test images"], [""]
+    first = next(iter(runs))
+    rows = [as_floats(runs[first].dataset.split("test").images[:ALL_COLUMNS])]
+    names = ["test images"]
+    scores = [_cell(_figures(cards[first]), "inception_score_data")]
     for name, run in runs.items():
         rows.append(Subject.of_run(run).all("sample", seed=0, count=ALL_COLUMNS)["images"])
         names.append(cards[name]["model"])
-        figures = {figure["metric"]: figure for figure in cards[name]["figures"]}
-        scores.append(_cell(figures, "inception_score"))
-    scores[0] = _cell(figures, "inception_score_data")
+        scores.append(_cell(_figures(cards[name]), "inception_score"))
     pixels = grid(as_floats(as_levels(np.concatenate(rows))), ALL_COLUMNS)
     figure, (axis,) = panels(1, size=(9.0, 0.42 * len(rows)))
     axis.imshow(pixels)
@@ -129,7 +129,7 @@ def _by_data() -> dict[str, list[str]]:
 def _table(cards: Mapping[str, dict[str, Any]]) -> str:
     """The figures of these models, and those of the data themselves; of what none was measured,
     there is no column."""
-    figures = {n: {f["metric"]: f for f in card["figures"]} for n, card in cards.items()}
+    figures = {name: _figures(card) for name, card in cards.items()}
     told = [metric for metric in SHOWN if any(metric in of_model for of_model in figures.values())]
     lines = [("model", "steps", *told), ("---",) * (2 + len(told))]
     own = next(iter(figures.values()))
@@ -138,6 +138,11 @@ def _table(cards: Mapping[str, dict[str, Any]]) -> str:
         cells = [_cell(figures[name], metric) for metric in told]
         lines.append((f"`{card['model']}`", f"{card['step']:,}", *cells))
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _figures(card: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Those of a model, by metric."""
+    return {figure["metric"]: figure for figure in card["figures"]}
 
 
 def _cell(figures: Mapping[str, dict[str, Any]], metric: str) -> str:

@@ -39,8 +39,8 @@ class Experiment:
         return getattr(importlib.import_module(module), name)
 
 
-def _cost(small: str) -> dict[str, str]:
-    return {"smoke": "seconds", "small": small, "paper": "not run yet"}
+def _cost(small: str, medium: str = "not run yet") -> dict[str, str]:
+    return {"smoke": "seconds", "small": small, "medium": medium, "paper": "not run yet"}
 
 
 EXPERIMENTS = {

@@ -26,18 +26,19 @@ Rows = list[dict[str, Any]]
 
 
 def comparison(lab: Lab) -> Outcome:
-    """Every run of the sweep counts, and its spread is shown, not only the best (Figures 8, 9)."""
+    """Every run of the sweep counts, and its spread is shown, not only the best (Figures 8, 9);
+    at a scale without a sweep, every seed."""
     rows: Rows = []
     pictures, claims = {}, []
     for dataset in lab.scale.datasets:
         metrics = sample_metrics(lab, dataset)
         for model in paper_models():
-            for rate in lab.scale.learning_rates or table_3(model):
-                run = lab.train(model, dataset, learning_rate=rate)
-                row = {"dataset": dataset, "model": model, "learning_rate": rate}
+            for repeat in _repeats(lab, model):
+                run = lab.train(model, dataset, **repeat)
+                row = {"dataset": dataset, "model": model, **repeat}
                 rows.append(row | measure_samples(lab, run))
         pictures[f"{dataset}-sweep"] = (
-            f"{dataset}: one point per run of the sweep. Lower is better for the critic's "
+            f"{dataset}: one point per run. Lower is better for the critic's "
             "distance, higher for the others; the data's own score in red.",
             _boxes([row for row in rows if row["dataset"] == dataset], metrics),
         )
@@ -48,12 +49,20 @@ def comparison(lab: Lab) -> Outcome:
                 rows,
                 {"dataset": dataset, "model": worse},
                 {"dataset": dataset, "model": better},
-                "(mean over the sweep)",
+                "(mean over seeds)" if lab.scale.learning_rates == () else "(mean over the sweep)",
             )
             for worse, better, where in BETTER
             for metric in metrics
         ]
     return Outcome(claims, {"sweep": rows}, pictures)
+
+
+def _repeats(lab: Lab, model: str) -> list[dict[str, Any]]:
+    """What tells the runs of one model from each other."""
+    rates = lab.scale.learning_rates
+    if rates == ():
+        return [{"seed": seed} for seed in lab.scale.seeds]
+    return [{"learning_rate": rate} for rate in (table_3(model) if rates is None else rates)]
 
 
 def _boxes(rows: Rows, metrics: Sequence[str]) -> Figure:

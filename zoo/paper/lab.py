@@ -11,6 +11,7 @@ import zoo
 from zoo.config import EvaluationConfig
 from zoo.evaluation.protocol import Picture
 from zoo.evaluation.runner import evaluate, make_metric
+from zoo.evaluation.samples.feature_extractors import default_feature_extractor
 from zoo.evaluation.subject.subject import Subject
 from zoo.paper.scales import Scale
 from zoo.records import Record
@@ -42,14 +43,16 @@ class Lab:
 
         Sizes that are not given are the scale's.
         """
-        steps = self.scale.steps[dataset]
+        training = self.scale.training[dataset]
+        steps = training["steps"]
         sizes = {
-            "steps": steps,
             "width": self.scale.width,
             "batch_size": self.scale.batch_size,
             "latent_size": self.scale.latent_size,
+            "learning_rate": self.scale.best_rates.get(model, {}),
             "log_every": max(1, steps // 100),
             "checkpoint_every": max(1, steps // 4),
+            **training,
         }
         name = ",".join([model, *(f"{k}={v}" for k, v in sorted(settings.items()))])
         return self._finished(name, model=model, dataset=dataset, **{**sizes, **settings})
@@ -63,9 +66,10 @@ class Lab:
         return zoo.fit_prior(run, prior, folder)
 
     def classifier(self, dataset: str) -> str | None:
-        """The path of the data set's trained classifier; None where it has no labels."""
+        """The data set's trained classifier, a path or the name of the one that comes with the zoo;
+        None where it has no labels."""
         if dataset not in self.scale.classifiers:
-            return None
+            return default_feature_extractor(dataset)
         settings = {"model": "classifier", "dataset": dataset, **self.scale.classifiers[dataset]}
         return str(self._finished("classifier", **settings).path)
 

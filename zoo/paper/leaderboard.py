@@ -60,7 +60,7 @@ def leaderboard(lab: Lab) -> Outcome:
         (name, d, seed)
         for name in problems
         for d in lab.scale.leaderboard_dimensions
-        for seed in lab.scale.seeds
+        for seed in lab.scale.problem_seeds
     ]
     rows: Rows = []
     for name, d, seed in tqdm(cells, "ratio_leaderboard", unit=" problems"):
@@ -190,8 +190,8 @@ def _means(rows: Rows) -> Rows:
 def _sizes(scale: Scale) -> str:
     dimensions = ", ".join(map(str, scale.leaderboard_dimensions))
     return (
-        f"d = {dimensions}; {len(scale.seeds)} seeds; {scale.leaderboard_steps} updates of a "
-        f"classifier, {scale.leaderboard_maf_steps} of the flow."
+        f"d = {dimensions}; {len(scale.problem_seeds)} seeds; {scale.leaderboard_steps} updates of "
+        f"a classifier, {scale.leaderboard_maf_steps} of the flow."
     )
 
 

@@ -17,10 +17,11 @@ _DEVIATIONS = 2.0  # chosen: a difference below two standard errors decides noth
 
 
 def decide(difference: float, standard_error: float | None) -> str:
-    """The verdict on "difference > 0": undecided below two standard errors, or without one."""
+    """The verdict on "difference > 0": undecided below two standard errors, or without one. Repeats
+    that all give the same decide: there is then no difference, or it is certain."""
     if standard_error is None or not math.isfinite(difference):
         return UNDECIDED
-    if abs(difference) <= _DEVIATIONS * standard_error:
+    if abs(difference) <= _DEVIATIONS * standard_error and standard_error > 0:
         return UNDECIDED
     return SEEN if difference > 0 else NOT_SEEN
 
@@ -45,12 +46,14 @@ def compare(
     lower: tuple[float, float | None],
     higher: tuple[float, float | None],
     unit: str,
+    margin: float = 0.0,
 ) -> Claim:
-    """The claim that `lower` lies below `higher`, each a value with its standard error."""
+    """The claim that `lower` lies below `higher`, each a value with its standard error; with a
+    `margin`, that it does not lie above it by that much."""
     errors = [error for _, error in (lower, higher) if error is not None]
     joint = math.hypot(*errors) if len(errors) == 2 else None
     numbers = " against ".join(_with_error(*side) for side in (lower, higher))
-    return Claim(statement, decide(higher[0] - lower[0], joint), f"{numbers} {unit}")
+    return Claim(statement, decide(higher[0] - lower[0] + margin, joint), f"{numbers} {unit}")
 
 
 def compare_pairs(

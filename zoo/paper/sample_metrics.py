@@ -19,8 +19,8 @@ _MORE_IS_BETTER = {
 
 def sample_metrics(lab: Lab, dataset: str) -> list[str]:
     """Those that apply to a data set: the Inception Score needs classes."""
-    has_classes = dataset in lab.scale.classifiers
-    return [m for m in _MORE_IS_BETTER if m != "inception_score" or has_classes]
+    classifier = lab.classifier(dataset)
+    return [m for m in _MORE_IS_BETTER if m != "inception_score" or classifier is not None]
 
 
 def measure_samples(lab: Lab, run: Run) -> dict[str, float]:

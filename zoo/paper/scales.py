@@ -1,4 +1,4 @@
-"""How large the experiments are: the paper's size, one for two CPU cores, one for tests."""
+"""How large the experiments are: the paper's size, two for two CPU cores, one for tests."""
 
 from __future__ import annotations
 
@@ -10,22 +10,27 @@ from typing import Any
 @dataclasses.dataclass(frozen=True)
 class Scale:
     """Sizes that all experiments share. `paper` has the paper's where they survive; the rest, and
-    all of `small` and `smoke`, is chosen.
+    all of the others, is chosen.
 
     Attributes:
-        steps: updates of the decoder, by data set.
+        training: by data set, what its runs set: `steps`, updates of the decoder, and others of
+            `zoo.config.RunConfig`, flat.
         width: multiplier of feature maps.
         batch_size: images per step.
         seeds: the run seeds of what is repeated.
         latent_sizes: of the study of many latents.
         code_critic_units: of the larger code critics there, beside the model's own.
         learning_rates: of the sweep behind the comparison of models, one for all networks; None for
-            the grids of Table 3.
+            the grids of Table 3; empty for no sweep: each model over `seeds`.
+        best_rates: of models that do better by them than by their own; those of the highest
+            Inception Score in the sweep of a smaller scale.
         latent_size: of all other models; None for the data set's own.
         samples: prior samples or examples per metric.
-        classifiers: settings of the classifier of each data set that has labels.
+        classifiers: settings of the classifier of each data set that has labels, where it is not
+            the one that comes with the zoo.
         estimator_steps: updates of a network that an estimator trains.
         critic_steps: updates of the independent Wasserstein critic.
+        problem_seeds: of the experiments whose truth is known, which train no model.
         dimensions: of the synthetic experiments.
         synthetic_steps: updates there.
         chain_images: test images whose rate-distortion curves are averaged.
@@ -36,18 +41,20 @@ class Scale:
     """
 
     name: str
-    steps: Mapping[str, int]
+    training: Mapping[str, Mapping[str, Any]]
     width: float
     batch_size: int
     seeds: tuple[int, ...]
     latent_sizes: tuple[int, ...]
     code_critic_units: tuple[int, ...]
     learning_rates: tuple[float, ...] | None
+    best_rates: Mapping[str, float]
     latent_size: int | None
     samples: int
     classifiers: Mapping[str, Mapping[str, Any]]
     estimator_steps: int
     critic_steps: int
+    problem_seeds: tuple[int, ...]
     dimensions: tuple[int, ...]
     synthetic_steps: int
     chain_images: int
@@ -59,26 +66,31 @@ class Scale:
     @property
     def datasets(self) -> tuple[str, ...]:
         """The data sets that are trained on."""
-        return tuple(self.steps)
+        return tuple(self.training)
 
+
+# Updates of the Wasserstein critic, where the gap of a VAE's samples has come to rest.
+_RESTED = 2000
 
 SCALES = {
     scale.name: scale
     for scale in (
         Scale(
             name="smoke",
-            steps={"color_mnist_mini": 4},
+            training={"color_mnist_mini": {"steps": 4}},
             width=0.06,
             batch_size=8,
             seeds=(0, 1),
             latent_sizes=(5,),
             code_critic_units=(10,),
             learning_rates=(1e-3,),
+            best_rates={},
             latent_size=3,
             samples=100,  # the fewest of the Inception Score
             classifiers={"color_mnist_mini": {"width": 0.06, "steps": 2, "batch_size": 8}},
             estimator_steps=4,
             critic_steps=2,
+            problem_seeds=(0, 1),
             dimensions=(1, 2),
             synthetic_steps=4,
             chain_images=3,
@@ -89,20 +101,22 @@ SCALES = {
         ),
         Scale(
             name="small",
-            steps={"color_mnist_mini": 3000},
+            training={"color_mnist_mini": {"steps": 3000}},
             width=0.5,
             batch_size=64,
             seeds=(0, 1, 2),
             latent_sizes=(1000,),
             code_critic_units=(),  # the 5000 of [P] are 55 million weights
             learning_rates=(2e-4, 5e-4, 1e-3),
+            best_rates={},
             latent_size=None,
             samples=10_000,
             classifiers={
                 "color_mnist_mini": {"width": 0.25, "steps": 600, "decay_steps": 100},
             },
             estimator_steps=5000,
-            critic_steps=2000,  # where the gap of a VAE's samples has come to rest
+            critic_steps=_RESTED,
+            problem_seeds=(0, 1, 2),
             dimensions=(1, 10, 100),
             synthetic_steps=20_000,
             chain_images=8,
@@ -112,14 +126,49 @@ SCALES = {
             leaderboard_maf_steps=200,
         ),
         Scale(
+            name="medium",
+            training={
+                "color_mnist_mini": {"steps": 6000, "copies": 10},
+                "blue_marble": {"steps": 6000},
+            },
+            width=0.5,
+            batch_size=64,
+            seeds=(0, 1, 2),
+            latent_sizes=(1000,),
+            code_critic_units=(),
+            learning_rates=(),
+            best_rates={
+                **dict.fromkeys(("vae", "wgan_gp", "aae", "adversarial_vb", "vgh"), 1e-3),
+                "vgh_plus_plus": 2e-4,
+            },
+            latent_size=None,
+            samples=10_000,
+            classifiers={},
+            estimator_steps=5000,
+            critic_steps=_RESTED,
+            problem_seeds=tuple(range(8)),
+            dimensions=(1, 10, 100),
+            synthetic_steps=20_000,
+            chain_images=16,
+            chain_steps=300,
+            leaderboard_dimensions=(1, 10, 20),
+            leaderboard_steps=1000,
+            leaderboard_maf_steps=200,
+        ),
+        Scale(
             name="paper",
-            steps={"color_mnist": 100_000, "celeb_a": 200_000, "cifar10": 200_000},
+            training={
+                "color_mnist": {"steps": 100_000},
+                "celeb_a": {"steps": 200_000},
+                "cifar10": {"steps": 200_000},
+            },
             width=1.0,
             batch_size=64,
             seeds=tuple(range(10)),
             latent_sizes=(1000, 10_000),
             code_critic_units=(5000,),  # [P]
             learning_rates=None,
+            best_rates={},
             latent_size=None,
             samples=100_000,
             classifiers={
@@ -133,6 +182,7 @@ SCALES = {
             },
             estimator_steps=100_000,
             critic_steps=50_000,
+            problem_seeds=tuple(range(10)),
             dimensions=(1, 10, 100, 1000),
             synthetic_steps=1_000_000,
             chain_images=100,

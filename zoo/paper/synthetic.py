@@ -63,11 +63,12 @@ def sampler(gaussian: Gaussian, seed: int) -> Any:
 def synthetic(lab: Lab) -> Outcome:
     """Estimation and learning, several seeds, in every dimension of the scale."""
     steps = _points(lab.scale.synthetic_steps)
-    total = len(lab.scale.dimensions) * len(lab.scale.seeds) * (len(LEARNING_RATES) + 1)
+    seeds = lab.scale.problem_seeds
+    total = len(lab.scale.dimensions) * len(seeds) * (len(LEARNING_RATES) + 1)
     estimation, learning = [], []
     with tqdm(total=total * steps[-1], desc="synthetic", unit=" updates") as bar:
         for d in lab.scale.dimensions:
-            for seed in lab.scale.seeds:
+            for seed in seeds:
                 for rate in LEARNING_RATES:
                     estimation += _estimate(d, seed, rate, steps, bar)
                 learning += _learn(d, seed, steps, bar)

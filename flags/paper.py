@@ -40,7 +40,8 @@ def define(values: flags.FlagValues) -> None:
         "scale",
         "small",
         tuple(SCALES),
-        "Seconds (smoke), about an hour each on two CPU cores (small), or the paper's iterations.",
+        "Seconds (smoke), about an hour each on two CPU cores (small), longer runs, natural images "
+        "among them (medium), or the paper's iterations.",
         flag_values=values,
     )
     program.define_shared(values, "output", output="Folder of the results.")

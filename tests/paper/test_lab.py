@@ -1,11 +1,14 @@
 """Runs that experiments share: made once, and gone on with after a stop."""
 
+import dataclasses
 import signal
 
 import pytest
 
 from tests.flags.test_programs import call
 from zoo.flags import paper
+from zoo.paper.comparison import repeats
+from zoo.paper.grids import table_3
 from zoo.paper.lab import Lab, Stopped
 from zoo.paper.scales import SCALES
 from zoo.run import Run
@@ -38,6 +41,31 @@ def test_a_run_is_trained_once(lab):
     assert lab.train("vae", DATASET, seed=3).path == run.path
     assert (run.path / "metrics.jsonl").read_bytes() == written
     assert lab.train("vae", DATASET, seed=4).path != run.path
+
+
+def test_a_model_has_the_rate_that_its_scale_found_for_it(lab):
+    lab.scale = dataclasses.replace(lab.scale, best_rates={"vae": 3e-3})
+    assert set(lab.train("vae", DATASET).config.training.learning_rate.values()) == {3e-3}
+    swept = lab.train("vae", DATASET, learning_rate=2e-3)
+    assert set(swept.config.training.learning_rate.values()) == {2e-3}
+
+
+def test_the_classifier_is_the_one_that_comes_with_the_zoo_where_the_scale_has_none(tmp_path):
+    lab = Lab(SCALES["medium"], tmp_path)
+    assert lab.classifier(DATASET) == f"{DATASET}/classifier"
+    assert lab.classifier("blue_marble") is None
+
+
+@pytest.mark.parametrize(
+    ("scale", "expected"),
+    [
+        ("small", [{"learning_rate": rate} for rate in (2e-4, 5e-4, 1e-3)]),
+        ("medium", [{"seed": seed} for seed in range(3)]),
+        ("paper", [{"learning_rate": rate} for rate in table_3("vgh")]),
+    ],
+)
+def test_models_are_compared_over_a_sweep_or_over_seeds(scale, expected, tmp_path):
+    assert repeats(Lab(SCALES[scale], tmp_path), "vgh") == expected
 
 
 def test_a_run_that_was_stopped_is_not_measured_but_gone_on_with(lab, preempted):

@@ -29,7 +29,7 @@ RESULTS = Path(__file__).parents[2] / "docs/results"
 @pytest.mark.parametrize(
     ("difference", "error", "verdict"),
     [(3, 1, SEEN), (-3, 1, NOT_SEEN), (1.9, 1, UNDECIDED), (9, None, UNDECIDED)]
-    + [(math.nan, 1, UNDECIDED), (1, 0, SEEN)],
+    + [(math.nan, 1, UNDECIDED), (1, 0, SEEN), (0, 0, NOT_SEEN), (-1, 0, NOT_SEEN)],
 )
 def test_a_difference_decides_beyond_two_standard_errors(difference, error, verdict):
     assert decide(difference, error) == verdict
@@ -40,6 +40,13 @@ def test_compare_joins_the_errors_of_both_sides():
     assert claim.verdict == UNDECIDED and claim.numbers == "1 ± 3 against 10.9 ± 4 nats"
     assert compare("a below b", (1.0, 3.0), (11.1, 4.0), "nats").verdict == SEEN
     assert compare("a below b", (1.0, None), (11.1, 4.0), "nats").verdict == UNDECIDED
+
+
+def test_a_margin_decides_that_two_are_alike():
+    alike, worse = (13.0, 0.1), (10.0, 0.1)
+    assert compare("a below b", (13.1, 0.1), alike, "nats").verdict == UNDECIDED
+    assert compare("a not above b", (13.1, 0.1), alike, "nats", margin=1.3).verdict == SEEN
+    assert compare("a not above b", (13.1, 0.1), worse, "nats", margin=1.3).verdict == NOT_SEEN
 
 
 def test_mean_and_error(rng):

@@ -33,7 +33,7 @@ def comparison(lab: Lab) -> Outcome:
     for dataset in lab.scale.datasets:
         metrics = sample_metrics(lab, dataset)
         for model in paper_models():
-            for repeat in _repeats(lab, model):
+            for repeat in repeats(lab, model):
                 run = lab.train(model, dataset, **repeat)
                 row = {"dataset": dataset, "model": model, **repeat}
                 rows.append(row | measure_samples(lab, run))
@@ -57,7 +57,7 @@ def comparison(lab: Lab) -> Outcome:
     return Outcome(claims, {"sweep": rows}, pictures)
 
 
-def _repeats(lab: Lab, model: str) -> list[dict[str, Any]]:
+def repeats(lab: Lab, model: str) -> list[dict[str, Any]]:
     """What tells the runs of one model from each other."""
     rates = lab.scale.learning_rates
     if rates == ():

@@ -9,6 +9,8 @@ from zoo.paper import EXPERIMENTS
 from zoo.paper.outcome import NOT_SEEN, SEEN, UNDECIDED
 from zoo.paper.scales import SCALES
 
+DATASET = "color_mnist_mini"
+
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
@@ -21,7 +23,7 @@ def test_smoke(name, runs, tmp_path, capsys):
     chosen = [f"--experiment={name}", "--scale=smoke", f"--runs_dir={runs}"]
     output = f"--output={tmp_path / 'results'}"
     assert call("paper", *chosen, output) == 0, capsys.readouterr().err
-    folder = tmp_path / "results" / name
+    folder = tmp_path / "results" / name / ("" if EXPERIMENTS[name].data == "none" else DATASET)
     result = read_json(folder / "result.json")
     assert result["claims"] and all(result["tables"].values())
     for claim in result["claims"]:
@@ -43,12 +45,27 @@ def test_list_names_every_experiment_and_scale(capsys):
     assert all(set(e.cost) == set(SCALES) for e in EXPERIMENTS.values())
 
 
+def test_an_experiment_of_classes_leaves_out_data_without_them(tmp_path, capsys):
+    chosen = ("--experiment=latent_matching", "--scale=medium", "--dataset=blue_marble")
+    assert call("paper", *chosen, f"--output={tmp_path / 'results'}") == 0
+    assert "latent_matching on blue_marble is left out" in capsys.readouterr().out
+    assert not (tmp_path / "results").exists()
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
         (["--experiment=figure_1", "--output=new"], "experiment='figure_1' is not known"),
         (["--experiment=all"], "give --output"),
         (["--output=new"], "give --experiment"),
+        (
+            ["--experiment=all", "--output=new", "--dataset=cifar10"],
+            "scale=small has no dataset='cifar10': expected one of color_mnist_mini",
+        ),
+        (
+            ["--experiment=synthetic", "--output=new", "--dataset=color_mnist_mini"],
+            "experiment=synthetic is of no data set",
+        ),
         (["--experiment=all", "--output=file"], "is a file: expected a folder"),
     ],
 )

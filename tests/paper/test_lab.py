@@ -18,7 +18,7 @@ DATASET = "color_mnist_mini"
 
 @pytest.fixture
 def lab(tmp_path):
-    return Lab(SCALES["smoke"], tmp_path, progress=lambda line: None)
+    return Lab(SCALES["smoke"], tmp_path, DATASET, progress=lambda line: None)
 
 
 @pytest.fixture
@@ -36,24 +36,24 @@ def preempted(monkeypatch):
 
 
 def test_a_run_is_trained_once(lab):
-    run = lab.train("vae", DATASET, seed=3)
+    run = lab.train("vae", seed=3)
     written = (run.path / "metrics.jsonl").read_bytes()
-    assert lab.train("vae", DATASET, seed=3).path == run.path
+    assert lab.train("vae", seed=3).path == run.path
     assert (run.path / "metrics.jsonl").read_bytes() == written
-    assert lab.train("vae", DATASET, seed=4).path != run.path
+    assert lab.train("vae", seed=4).path != run.path
 
 
 def test_a_model_has_the_rate_that_its_scale_found_for_it(lab):
     lab.scale = dataclasses.replace(lab.scale, best_rates={"vae": 3e-3})
-    assert set(lab.train("vae", DATASET).config.training.learning_rate.values()) == {3e-3}
-    swept = lab.train("vae", DATASET, learning_rate=2e-3)
+    assert set(lab.train("vae").config.training.learning_rate.values()) == {3e-3}
+    swept = lab.train("vae", learning_rate=2e-3)
     assert set(swept.config.training.learning_rate.values()) == {2e-3}
 
 
 def test_the_classifier_is_the_one_that_comes_with_the_zoo_where_the_scale_has_none(tmp_path):
-    lab = Lab(SCALES["medium"], tmp_path)
-    assert lab.classifier(DATASET) == f"{DATASET}/classifier"
-    assert lab.classifier("blue_marble") is None
+    classes, none = (Lab(SCALES["medium"], tmp_path, name) for name in (DATASET, "blue_marble"))
+    assert classes.has_classes and classes.classifier() == f"{DATASET}/classifier"
+    assert not none.has_classes and none.classifier() is None
 
 
 @pytest.mark.parametrize(
@@ -64,14 +64,14 @@ def test_the_classifier_is_the_one_that_comes_with_the_zoo_where_the_scale_has_n
         ("paper", [{"learning_rate": rate} for rate in table_3("vgh")]),
     ],
 )
-def test_models_are_compared_over_a_sweep_or_over_seeds(scale, expected, tmp_path):
-    assert repeats(Lab(SCALES[scale], tmp_path), "vgh") == expected
+def test_models_are_compared_over_a_sweep_or_over_seeds(scale, expected):
+    assert repeats(SCALES[scale], "vgh") == expected
 
 
 def test_a_run_that_was_stopped_is_not_measured_but_gone_on_with(lab, preempted):
     with pytest.raises(Stopped, match="stopped while training vae,seed=0"):
-        lab.train("vae", DATASET, seed=0)
-    run = lab.train("vae", DATASET, seed=0)
+        lab.train("vae", seed=0)
+    run = lab.train("vae", seed=0)
     assert [line["step"] for line in run.history()] == [1, 2, 3, 4]
 
 

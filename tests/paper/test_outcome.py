@@ -19,7 +19,7 @@ from zoo.paper.outcome import (
     decide,
     mean_and_error,
 )
-from zoo.paper.results import LONGEST, markdown_table, write_page
+from zoo.paper.results import LONGEST, find_results, markdown_table, write_page
 from zoo.paper.sample_metrics import does_better
 from zoo.paper.statements import STATEMENTS, summary
 
@@ -66,15 +66,15 @@ def test_an_outcome_leaves_files_and_a_page(tmp_path):
         {"curve": ("A curve.", figure), "grid": ("A grid.", np.zeros((2, 2, 3), np.uint8))},
     )
     folder = tmp_path / "results" / "likelihoods"
-    about = {"items": "Figure 22", "shows": "colours", "scale": "smoke", "seconds": 90.0}
-    outcome.write(folder, command="zoo-paper", **about)
+    about = {"items": "Figure 22", "shows": "colours", "dataset": "", "scale": "smoke"}
+    outcome.write(folder, command="zoo-paper", seconds=90.0, **about)
     names = {f.name for f in folder.iterdir()}
     assert names == {"colours.csv", "curve.png", "curve.svg", "grid.png", "result.json"}
     with (folder / "colours.csv").open() as file:
         assert next(csv.DictReader(file)) == {"name": "sky", "value": "1.23456", "depth": ""}
     assert read_json(folder / "result.json")["prose"] == "The sky is blue: seen (3 of 4)."
     page = write_page(tmp_path / "results").read_text()
-    assert "| The sky is blue | Figure 22 | **seen** | 3 of 4 |" in page
+    assert "| The sky is blue | Figure 22 |  | **seen** | 3 of 4 |" in page
     assert "| sky | 1.235 |  |" in page
     assert "Scale `smoke`, seconds in all, the last call 1.5 min: `zoo-paper`" in page
     assert "![A curve.](results/likelihoods/curve.png)" in page
@@ -83,8 +83,8 @@ def test_an_outcome_leaves_files_and_a_page(tmp_path):
 def test_long_tables_stay_in_their_files(tmp_path):
     rows = [{"value": i} for i in range(LONGEST + 1)]
     outcome = Outcome([], {"long": rows, "short": rows[1:]})
-    about = {"items": "Figure 22", "shows": "-", "scale": "smoke", "seconds": 1.0, "command": "-"}
-    outcome.write(tmp_path / "results" / "likelihoods", **about)
+    about = {"items": "Figure 22", "shows": "-", "dataset": "", "scale": "smoke", "command": "-"}
+    outcome.write(tmp_path / "results" / "likelihoods", seconds=1.0, **about)
     page = write_page(tmp_path / "results").read_text()
     assert f"[long](results/likelihoods/long.csv), {LONGEST + 1} rows" in page
     assert "| 0 |" not in page and f"| {LONGEST} |" in page
@@ -96,21 +96,25 @@ def test_the_page_leads_with_the_papers_statements(tmp_path):
         Claim("vgh_plus_plus does better than vae (paper) by fid", SEEN, "1 against 3"),
         Claim("vgh_plus_plus does better than aae (paper) by fid", NOT_SEEN, "1 against 0"),
     ]
-    outcome = Outcome(claims, {}, {"digits-sweep": ("A sweep.", Figure())})
     about = {"items": "Figures 8 and 9", "shows": "-", "scale": "smoke", "seconds": 1.0}
-    outcome.write(tmp_path / "results" / "comparison", command="-", **about)
+    for dataset, found in (("blue_marble", claims[:2]), ("color_mnist_mini", claims)):
+        outcome = Outcome(found, {}, {"sweep": ("A sweep.", Figure())})
+        folder = tmp_path / "results" / "comparison" / dataset
+        outcome.write(folder, command="-", dataset=dataset, **about)
     page = write_page(tmp_path / "results").read_text()
     short = page.partition("## In a hurry")[2].partition("## Claims")[0]
-    picture = "](results/comparison/digits-sweep.png) |"
-    assert "| VGH++ does better than VGH. | **seen** | 1 against 2 | ![" in short
-    assert "VAE and AAE. | 1 **seen**, 1 **not seen** | 1 against 3 | ![" in short
+    picture = "](results/comparison/color_mnist_mini/sweep.png) |"
+    numbers = "color_mnist_mini: 1 against {0}; blue_marble: 1 against {0}"
+    assert f"| VGH++ does better than VGH. | **seen** | {numbers.format(2)} | ![" in short
+    assert f"AAE. | 2 **seen**, 1 **not seen** | {numbers.format(3)} | ![" in short
     assert short.count(picture) == 2 and "GANs" not in short
+    assert page.count("## Figures 8 and 9: -") == 1
+    assert page.index("### color_mnist_mini") < page.index("### blue_marble")
 
 
 def test_statements_are_of_what_there_is():
     """Each finds claims, and the picture that it names, in the results of this repository."""
-    results = {file.parent.name: read_json(file) for file in RESULTS.glob("*/result.json")}
-    rows = list(summary(results, "results"))
+    rows = list(summary(list(find_results(RESULTS))))
     assert [row["the paper says"] for row in rows] == [s.text for s in STATEMENTS]
     assert [bool(row["picture"]) for row in rows] == [bool(s.picture) for s in STATEMENTS]
 

@@ -1,9 +1,9 @@
 """The paper's experiments (Rosca et al. 2018; paper.md section 11) and three beyond it: one file
 per group.
 
-An experiment is a function of a `Lab`, which trains and measures, and returns an `Outcome`:
-pictures, the data behind them and a verdict on each claim. Adding one: its function, and a line
-here.
+An experiment is a function of a `Lab`, which trains on a data set and measures, and returns an
+`Outcome`: pictures, the data behind them and a verdict on each claim. Adding one: its function, and
+a line here.
 """
 
 from __future__ import annotations
@@ -26,12 +26,15 @@ class Experiment:
         shows: what is seen there.
         cost: how long it took on one core of two or on both, by scale; shared runs count where they
             came first.
+        data: what data sets it is of: "all", those with "classes", or "none", where it trains no
+            model and knows the truth.
     """
 
     function: str
     items: str
     shows: str
     cost: Mapping[str, str]
+    data: str = "all"
 
     def load(self) -> Callable[[Any], Any]:
         """The function."""
@@ -91,6 +94,7 @@ EXPERIMENTS = {
         "Figures 18 to 20",
         "density ratios of Gaussians, where the truth is known",
         _cost("22 min"),
+        data="none",
     ),
     "density_models": Experiment(
         "zoo.paper.ratio.density_models",
@@ -109,6 +113,7 @@ EXPERIMENTS = {
         "Beyond the paper: matching q(z)",
         "the gap between samples and reconstructions by what matches q(z)",
         _cost("55 min"),
+        data="classes",
     ),
     "samples": Experiment(
         "zoo.paper.samples.samples",
@@ -121,6 +126,7 @@ EXPERIMENTS = {
         "Beyond the paper: estimators of a KL",
         "every estimator of the marginal KL against a true one, by dimension",
         _cost("4 min"),
+        data="none",
     ),
     "rate_distortion": Experiment(
         "zoo.paper.rate_distortion.rate_distortion_curves",

@@ -12,6 +12,7 @@ from zoo.paper.grids import paper_models, table_3
 from zoo.paper.lab import Lab
 from zoo.paper.outcome import Outcome, column
 from zoo.paper.sample_metrics import does_better, measure_samples, sample_metrics
+from zoo.paper.scales import Scale
 
 # What the paper finds: the second does better than the first [P], and where it finds so.
 BETTER = (
@@ -28,40 +29,37 @@ Rows = list[dict[str, Any]]
 def comparison(lab: Lab) -> Outcome:
     """Every run of the sweep counts, and its spread is shown, not only the best (Figures 8, 9);
     at a scale without a sweep, every seed."""
-    rows: Rows = []
-    pictures, claims = {}, []
-    for dataset in lab.scale.datasets:
-        metrics = sample_metrics(lab, dataset)
-        for model in paper_models():
-            for repeat in repeats(lab, model):
-                run = lab.train(model, dataset, **repeat)
-                row = {"dataset": dataset, "model": model, **repeat}
-                rows.append(row | measure_samples(lab, run))
-        pictures[f"{dataset}-sweep"] = (
-            f"{dataset}: one point per run. Lower is better for the critic's "
-            "distance, higher for the others; the data's own score in red.",
-            _boxes([row for row in rows if row["dataset"] == dataset], metrics),
+    metrics = sample_metrics(lab)
+    rows = [
+        {"model": model, **repeat, **measure_samples(lab, lab.train(model, **repeat))}
+        for model in paper_models()
+        for repeat in repeats(lab.scale, model)
+    ]
+    over = "seeds" if lab.scale.learning_rates == () else "the sweep"
+    claims = [
+        does_better(
+            f"{better} does better than {worse} ({where})",
+            metric,
+            rows,
+            {"model": worse},
+            {"model": better},
+            f"(mean over {over})",
         )
-        claims += [
-            does_better(
-                f"{dataset}: {better} does better than {worse} ({where})",
-                metric,
-                rows,
-                {"dataset": dataset, "model": worse},
-                {"dataset": dataset, "model": better},
-                "(mean over seeds)" if lab.scale.learning_rates == () else "(mean over the sweep)",
-            )
-            for worse, better, where in BETTER
-            for metric in metrics
-        ]
-    return Outcome(claims, {"sweep": rows}, pictures)
+        for worse, better, where in BETTER
+        for metric in metrics
+    ]
+    caption = (
+        "One point per run. Lower is better for the critic's distance, higher for the others; the "
+        "data's own score in red."
+    )
+    return Outcome(claims, {"sweep": rows}, {"sweep": (caption, _boxes(rows, metrics))})
 
 
-def repeats(lab: Lab, model: str) -> list[dict[str, Any]]:
+def repeats(scale: Scale, model: str) -> list[dict[str, Any]]:
     """What tells the runs of one model from each other."""
-    rates = lab.scale.learning_rates
+    rates = scale.learning_rates
     if rates == ():
-        return [{"seed": seed} for seed in lab.scale.seeds]
+        return [{"seed": seed} for seed in scale.seeds]
     return [{"learning_rate": rate} for rate in (table_3(model) if rates is None else rates)]
 
 

@@ -24,7 +24,7 @@ class Stopped(BaseException):
 
 
 class Lab:
-    """Trains runs at one scale and measures them.
+    """Trains runs on one data set at one scale, and measures them.
 
     A run is called after its settings: two experiments that ask for the same one share it, and
     one that was interrupted goes on.
@@ -32,18 +32,25 @@ class Lab:
     Args:
         scale: the sizes.
         runs: folder of the run folders.
+        dataset: one of the scale's; none for an experiment that trains no model.
         progress: told a line before each piece of work.
     """
 
-    def __init__(self, scale: Scale, runs: Path, progress: Callable[[str], None] = print):
-        self.scale, self.runs, self._progress = scale, runs, progress
+    def __init__(
+        self,
+        scale: Scale,
+        runs: Path,
+        dataset: str = "",
+        progress: Callable[[str], None] = print,
+    ):
+        self.scale, self.runs, self.dataset, self._progress = scale, runs, dataset, progress
 
-    def train(self, model: str, dataset: str, **settings: Any) -> Run:
+    def train(self, model: str, **settings: Any) -> Run:
         """The finished run of these settings, of `zoo.config.RunConfig`, flat.
 
         Sizes that are not given are the scale's.
         """
-        training = self.scale.training[dataset]
+        training = self.scale.training[self.dataset]
         steps = training["steps"]
         sizes = {
             "width": self.scale.width,
@@ -55,7 +62,7 @@ class Lab:
             **training,
         }
         name = ",".join([model, *(f"{k}={v}" for k, v in sorted(settings.items()))])
-        return self._finished(name, model=model, dataset=dataset, **{**sizes, **settings})
+        return self._finished(name, model=model, **{**sizes, **settings})
 
     def fit_prior(self, run: Run, prior: str) -> Run:
         """The run with a prior that is fitted to its codes (`zoo.fit_prior`)."""
@@ -65,20 +72,26 @@ class Lab:
         self._progress(f"fitting {prior} to {run.path.name} ...")
         return zoo.fit_prior(run, prior, folder)
 
-    def classifier(self, dataset: str) -> str | None:
+    @property
+    def has_classes(self) -> bool:
+        """Whether the data set has a classifier."""
+        own = self.dataset in self.scale.classifiers
+        return own or default_feature_extractor(self.dataset) is not None
+
+    def classifier(self) -> str | None:
         """The data set's trained classifier, a path or the name of the one that comes with the zoo;
-        None where it has no labels."""
-        if dataset not in self.scale.classifiers:
-            return default_feature_extractor(dataset)
-        settings = {"model": "classifier", "dataset": dataset, **self.scale.classifiers[dataset]}
+        None where it has no classes."""
+        if self.dataset not in self.scale.classifiers:
+            return default_feature_extractor(self.dataset)
+        settings = {"model": "classifier", **self.scale.classifiers[self.dataset]}
         return str(self._finished("classifier", **settings).path)
 
     def _finished(self, name: str, **settings: Any) -> Run:
-        folder = self.runs / self.scale.name / settings["dataset"] / name
+        folder = self.runs / self.scale.name / self.dataset / name
         if (folder / "config.json").exists() and (run := zoo.load_run(folder)).is_finished:
             return run
-        self._progress(f"training {name} on {settings['dataset']} ...")
-        run = zoo.train(folder, **settings)
+        self._progress(f"training {name} on {self.dataset} ...")
+        run = zoo.train(folder, dataset=self.dataset, **settings)
         if not run.is_finished:
             raise Stopped(f"stopped while training {name}; the same command goes on")
         return run

@@ -24,8 +24,8 @@ from zoo.run import Run
 
 Rows = list[dict[str, Any]]
 
-_SPREAD = "{dataset}, {size} latents: standard deviation of the posterior mean over the data, by "
-_SPREAD += "dimension, largest first. Sparse codes fall to zero early, dense ones do not."
+_SPREAD = "{size} latents: standard deviation of the posterior mean over the data, by dimension, "
+_SPREAD += "largest first. Sparse codes fall to zero early, dense ones do not."
 
 # How sparse against dense is judged: active units count all that passes a threshold, noise too.
 _SPARSITY = {
@@ -38,41 +38,33 @@ _SPARSITY = {
 
 def many_latents(lab: Lab) -> Outcome:
     """Sparse against dense posterior means, and what becomes of samples (Figures 6, 16, 17)."""
-    rows, pictures = [], {}
+    rows: Rows = []
+    pictures: dict[str, tuple[str, Any]] = {}
     claims: list[Claim] = []
     variants: dict[str, dict[str, Any]] = {"vae": {"model": "vae"}, "aae": {"model": "aae"}}
     for units in lab.scale.code_critic_units:
         # Figure 17 gives the AAE a bigger discriminator too.
         variants[f"aae_{units}"] = {"model": "aae", "code_critic_units": units}
-    for dataset in lab.scale.datasets:
-        for size in lab.scale.latent_sizes:
-            figure, axes = panels(len(variants))
-            for axis, (variant, settings) in zip(axes, variants.items(), strict=True):
-                runs = [
-                    lab.train(dataset=dataset, latent_size=size, seed=seed, **settings)
-                    for seed in lab.scale.seeds
-                ]
-                for run in runs:
-                    spread, row = _spread(lab, run)
-                    where = {"dataset": dataset, "model": variant, "latents": size}
-                    rows.append({**where, "seed": run.config.training.seed, **row})
-                    label = f"seed {run.config.training.seed}"
-                    axis.plot(np.sort(spread)[::-1], label=label, linewidth=1.2)
-                axis.set(title=variant, xlabel="dimension", ylabel="standard deviation of the mean")
-                axis.legend(fontsize=8)
-                name = f"{dataset}-{variant}-{size}"
-                samples, pairs = samples_and_reconstructions(lab, runs[0])
-                pictures[f"{name}-samples"] = (f"{variant}, {size} latents: samples", samples)
-                caption = f"{variant}, {size} latents: test images above their reconstructions"
-                pictures[f"{name}-reconstructions"] = (caption, pairs)
-            pictures[f"{dataset}-{size}-spread"] = (
-                _SPREAD.format(dataset=dataset, size=size),
-                figure,
-            )
-            here = [r for r in rows if (r["dataset"], r["latents"]) == (dataset, size)]
-            claims += _claims(
-                here, f"{dataset}, {size} latents", variants, sample_metrics(lab, dataset)
-            )
+    for size in lab.scale.latent_sizes:
+        figure, axes = panels(len(variants))
+        here: Rows = []
+        for axis, (variant, settings) in zip(axes, variants.items(), strict=True):
+            runs = [lab.train(latent_size=size, seed=seed, **settings) for seed in lab.scale.seeds]
+            for run in runs:
+                spread, row = _spread(lab, run)
+                seed = run.config.training.seed
+                here.append({"model": variant, "latents": size, "seed": seed, **row})
+                axis.plot(np.sort(spread)[::-1], label=f"seed {seed}", linewidth=1.2)
+            axis.set(title=variant, xlabel="dimension", ylabel="standard deviation of the mean")
+            axis.legend(fontsize=8)
+            name = f"{variant}-{size}"
+            samples, pairs = samples_and_reconstructions(lab, runs[0])
+            pictures[f"{name}-samples"] = (f"{variant}, {size} latents: samples", samples)
+            caption = f"{variant}, {size} latents: test images above their reconstructions"
+            pictures[f"{name}-reconstructions"] = (caption, pairs)
+        pictures[f"{size}-spread"] = (_SPREAD.format(size=size), figure)
+        claims += _claims(here, f"{size} latents", variants, sample_metrics(lab))
+        rows += here
     return Outcome(claims, {"dimensions": rows}, pictures)
 
 

@@ -26,7 +26,7 @@ MOST_B = 50.0  # a standard deviation of 0.1 on pixels in [0, 1]; chosen
 SNAPSHOTS = 10  # on each curve, chosen
 AVERAGED = 20  # further moves at each of them, chosen
 _CAPTION = (
-    "{dataset}: rate in nats over squared error of an image's pixels in [0, 1], of the decoders by "
+    "Rate in nats over squared error of an image's pixels in [0, 1], of the decoders by "
     "annealed chains on {n} test images, an upper bound; stars: the models' own Gaussian encoders. "
     "A decoder whose curve lies below another's is the better one at that distortion."
 )
@@ -39,33 +39,33 @@ Rows = list[dict[str, Any]]
 def rate_distortion_curves(lab: Lab) -> Outcome:
     """The curve of every model of the paper, implicit decoders too, from one annealed chain each,
     and the encoders' own points (after Huang et al. 2020)."""
-    curves_rows: Rows = []
-    point_rows: Rows = []
-    claims: list[Claim] = []
-    pictures = {}
-    for dataset in lab.scale.datasets:
-        curves: dict[str, RateDistortion] = {}
-        points: dict[str, OwnPoint] = {}
-        for model in paper_models():
-            run = lab.train(model, dataset, seed=lab.scale.seeds[0])
-            subject = lab.subject(run.path)
-            images = run.dataset.split("test").images[: lab.scale.chain_images]
-            schedule = log_uniform_schedule(MOST_B, lab.scale.chain_steps)
-            curves[model] = rate_distortion(
-                subject, images, schedule, SNAPSHOTS, averaged=AVERAGED, seed=lab.scale.seeds[0]
-            )
-            point = own_point(subject, images, lab.scale.seeds[0])
-            if point is not None:
-                points[model] = point
-            where = {"dataset": dataset, "model": model}
-            curves_rows += [{**where, **row} for row in _curve_rows(curves[model])]
-        for model, (rate, distortion) in points.items():
-            row = {"rate": float(rate.mean()), "distortion": float(distortion.mean())}
-            point_rows.append({"dataset": dataset, "model": model, **row})
-        claims += _claims(dataset, curves, points)
-        caption = _CAPTION.format(dataset=dataset, n=lab.scale.chain_images)
-        pictures[f"{dataset}-curves"] = (caption, _figure(curves, points))
-    return Outcome(claims, {"curves": curves_rows, "encoders": point_rows}, pictures)
+    curves: dict[str, RateDistortion] = {}
+    points: dict[str, OwnPoint] = {}
+    seed = lab.scale.seeds[0]
+    for model in paper_models():
+        run = lab.train(model, seed=seed)
+        subject = lab.subject(run.path)
+        images = run.dataset.split("test").images[: lab.scale.chain_images]
+        schedule = log_uniform_schedule(MOST_B, lab.scale.chain_steps)
+        curves[model] = rate_distortion(
+            subject, images, schedule, SNAPSHOTS, averaged=AVERAGED, seed=seed
+        )
+        point = own_point(subject, images, seed)
+        if point is not None:
+            points[model] = point
+    rows: Rows = [
+        {"model": model, **row} for model, curve in curves.items() for row in _curve_rows(curve)
+    ]
+    encoders: Rows = [
+        {"model": model, "rate": float(rate.mean()), "distortion": float(distortion.mean())}
+        for model, (rate, distortion) in points.items()
+    ]
+    caption = _CAPTION.format(n=lab.scale.chain_images)
+    return Outcome(
+        list(_claims(curves, points)),
+        {"curves": rows, "encoders": encoders},
+        {"curves": (caption, _figure(curves, points))},
+    )
 
 
 def own_point(subject: Subject, images: np.ndarray, seed: int) -> OwnPoint | None:
@@ -93,16 +93,14 @@ def _curve_rows(curve: RateDistortion) -> Iterator[dict[str, float]]:
         yield row
 
 
-def _claims(
-    dataset: str, curves: dict[str, RateDistortion], points: dict[str, OwnPoint]
-) -> Iterator[Claim]:
+def _claims(curves: dict[str, RateDistortion], points: dict[str, OwnPoint]) -> Iterator[Claim]:
     """Of the VAE's decoder against each other, where distortion costs most, and of each encoder
     against the curve of its own decoder, where it comes closest."""
     vae = curves["vae"]
     for model, curve in curves.items():
         if model != "vae":
             unit = _UNIT.format(b=vae.b[-1], n=vae.log_z.shape[1])
-            statement = f"{dataset}: the VAE's decoder needs fewer nats than that of {model}"
+            statement = f"the VAE's decoder needs fewer nats than that of {model}"
             yield compare_pairs(
                 statement, (-vae.log_z[-1]).tolist(), (-curve.log_z[-1]).tolist(), unit
             )
@@ -111,7 +109,7 @@ def _claims(
         own = rate + curve.b[:, None] * distortion
         closest = int((own + curve.log_z).mean(axis=1).argmin())
         unit = _UNIT.format(b=curve.b[closest], n=len(rate))
-        statement = f"{dataset}: the encoder of {model} lies above the curve of its own decoder"
+        statement = f"the encoder of {model} lies above the curve of its own decoder"
         yield compare_pairs(
             statement, (-curve.log_z[closest]).tolist(), own[closest].tolist(), unit
         )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from zoo.files import atomic_file, read_json
 from zoo.paper import EXPERIMENTS
-from zoo.paper.statements import summary
+from zoo.paper.scales import SCALES
+from zoo.paper.statements import Result, summary
 
 LONGEST = 24  # rows of a table that the page shows; longer ones are in their files
 _INTRODUCTION = """# Results
@@ -32,45 +34,58 @@ numbers of the first of them; all claims stand below, each with its own.
 
 
 def write_page(folder: Path) -> Path:
-    """Writes `FOLDER.md` from `FOLDER/*/result.json` and returns its path."""
-    results = {
-        name: read_json(file)
-        for name in EXPERIMENTS
-        if (file := folder / name / "result.json").exists()
-    }
+    """Writes `FOLDER.md` from the results in `FOLDER` and returns its path."""
+    results = list(find_results(folder))
     parts = [_INTRODUCTION]
-    if short := list(summary(results, folder.name)):
+    if short := list(summary(results)):
         parts += ["## In a hurry\n", _SHORT, markdown_table(short)]
     parts += ["## Claims\n", _claims(results)]
-    for name, result in results.items():
-        parts += [
-            f"## {result['items']}: {result['shows']}\n",
-            _facts(EXPERIMENTS[name].cost[result["scale"]], result),
-            result["prose"] + "\n",
-        ]
-        for table, rows in result["tables"].items():
-            parts.append(f"[{table}]({folder.name}/{name}/{table}.csv), {len(rows)} rows\n")
-            parts += [markdown_table(rows)] if len(rows) <= LONGEST else []
-        for picture, caption in result["pictures"].items():
-            parts.append(f"![{caption}]({folder.name}/{name}/{picture}.png)\n\n{caption}\n")
+    for name, found in itertools.groupby(results, lambda result: result.experiment):
+        for i, (_, place, result) in enumerate(found):
+            if i == 0:
+                parts.append(f"## {result['items']}: {result['shows']}\n")
+            if result["dataset"]:
+                parts.append(f"### {result['dataset']}\n")
+            parts += _section(EXPERIMENTS[name].cost[result["scale"]], place, result)
     page = folder.with_suffix(".md")
     with atomic_file(page) as temporary:
         temporary.write_text("\n".join(parts), encoding="utf-8")
     return page
 
 
-def _claims(results: Mapping[str, Mapping[str, Any]]) -> str:
+def find_results(folder: Path) -> Iterator[Result]:
+    """The results in `folder`, in the order of the experiments and of the scales' data sets."""
+    datasets = dict.fromkeys(name for scale in SCALES.values() for name in scale.datasets)
+    for name in EXPERIMENTS:
+        for place in (name, *(f"{name}/{dataset}" for dataset in datasets)):
+            if (file := folder / place / "result.json").exists():
+                yield Result(name, f"{folder.name}/{place}", read_json(file))
+
+
+def _claims(results: Sequence[Result]) -> str:
     rows = [
         {
             "claim": claim["statement"],
-            "item": result["items"],
+            "item": result.found["items"],
+            "data": result.found["dataset"],
             "verdict": f"**{claim['verdict']}**",
             "numbers": claim["numbers"],
         }
-        for result in results.values()
-        for claim in result["claims"]
+        for result in results
+        for claim in result.found["claims"]
     ]
     return markdown_table(rows) if rows else "No experiment has been run yet.\n"
+
+
+def _section(cost: str, place: str, result: Mapping[str, Any]) -> Iterator[str]:
+    yield _facts(cost, result)
+    yield result["prose"] + "\n"
+    for table, rows in result["tables"].items():
+        yield f"[{table}]({place}/{table}.csv), {len(rows)} rows\n"
+        if len(rows) <= LONGEST:
+            yield markdown_table(rows)
+    for picture, caption in result["pictures"].items():
+        yield f"![{caption}]({place}/{picture}.png)\n\n{caption}\n"
 
 
 def _facts(cost: str, result: Mapping[str, Any]) -> str:

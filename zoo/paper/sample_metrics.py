@@ -17,18 +17,16 @@ _MORE_IS_BETTER = {
 }
 
 
-def sample_metrics(lab: Lab, dataset: str) -> list[str]:
-    """Those that apply to a data set: the Inception Score needs classes."""
-    classifier = lab.classifier(dataset)
-    return [m for m in _MORE_IS_BETTER if m != "inception_score" or classifier is not None]
+def sample_metrics(lab: Lab) -> list[str]:
+    """Those that apply to the data set: the Inception Score needs classes."""
+    return [m for m in _MORE_IS_BETTER if m != "inception_score" or lab.has_classes]
 
 
 def measure_samples(lab: Lab, run: Run) -> dict[str, float]:
     """What these metrics record of a run's samples and of the data, by record."""
-    dataset = run.config.data.dataset
-    classifier = lab.classifier(dataset)
+    classifier = lab.classifier()
     values: dict[str, float] = {}
-    for metric in sample_metrics(lab, dataset):
+    for metric in sample_metrics(lab):
         records = lab.measure(run, metric, feature_extractor=classifier)
         values |= {name: record["value"] for name, record in records.items()}
     return values

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
-
-Result = Mapping[str, Any]  # a result.json
 
 
 class Statement(NamedTuple):
@@ -16,7 +14,7 @@ class Statement(NamedTuple):
         text: the sentence.
         experiment: key in `zoo.paper.EXPERIMENTS`.
         claims: words of which its claims there have one; all claims where there are none.
-        picture: of the experiment, without its data set; empty where it has none.
+        picture: of the experiment; empty where it has none.
     """
 
     text: str
@@ -87,25 +85,38 @@ STATEMENTS = (
 )
 
 
-def summary(results: Mapping[str, Result], folder: str) -> Iterator[dict[str, str]]:
-    """A row per statement whose experiment has been run: what the paper says, the verdicts of its
-    claims, the numbers of the first of them, and a picture.
+class Result(NamedTuple):
+    """What an experiment found on one data set.
 
-    Args:
-        results: by experiment.
-        folder: of the results, as the page calls it.
+    Attributes:
+        experiment: key in `zoo.paper.EXPERIMENTS`.
+        place: its folder, as the page calls it.
+        found: its `result.json`.
     """
+
+    experiment: str
+    place: str
+    found: Mapping[str, Any]
+
+
+def summary(results: Sequence[Result]) -> Iterator[dict[str, str]]:
+    """A row per statement whose experiment has been run: what the paper says, the verdicts of its
+    claims, the numbers of the first of them on each data set, and a picture."""
     for statement in STATEMENTS:
-        if statement.experiment not in results:
-            continue
-        result = results[statement.experiment]
-        claims = [claim for claim in result["claims"] if _speaks_of(claim, statement)]
-        if claims:
+        speaking = [
+            (result, claims)
+            for result in results
+            if result.experiment == statement.experiment
+            and (claims := [c for c in result.found["claims"] if _speaks_of(c, statement)])
+        ]
+        if speaking:
+            verdicts = Counter(claim["verdict"] for _, claims in speaking for claim in claims)
+            numbers = (_of_dataset(result, claims[0]["numbers"]) for result, claims in speaking)
             yield {
                 "the paper says": statement.text,
-                "here": _verdicts(Counter(claim["verdict"] for claim in claims)),
-                "numbers": claims[0]["numbers"],
-                "picture": _picture(statement, result, f"{folder}/{statement.experiment}"),
+                "here": _verdicts(verdicts),
+                "numbers": "; ".join(numbers),
+                "picture": _picture(statement, speaking[0][0]),
             }
 
 
@@ -114,13 +125,18 @@ def _speaks_of(claim: Mapping[str, str], statement: Statement) -> bool:
     return not words or any(word in claim["statement"] for word in words)
 
 
+def _of_dataset(result: Result, numbers: str) -> str:
+    dataset = result.found["dataset"]
+    return f"{dataset}: {numbers}" if dataset else numbers
+
+
 def _verdicts(counts: Counter[str]) -> str:
     if len(counts) == 1:
         return f"**{next(iter(counts))}**"
     return ", ".join(f"{count} **{verdict}**" for verdict, count in counts.most_common())
 
 
-def _picture(statement: Statement, result: Result, folder: str) -> str:
-    names = result["pictures"] if statement.picture else ()
-    name = next((name for name in names if name.endswith(statement.picture)), None)
-    return f"![{statement.text}]({folder}/{name}.png)" if name else ""
+def _picture(statement: Statement, result: Result) -> str:
+    name = statement.picture
+    shown = name in result.found["pictures"]
+    return f"![{statement.text}]({result.place}/{name}.png)" if shown else ""

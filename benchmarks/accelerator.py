@@ -15,10 +15,10 @@ import tensorflow as tf
 
 from benchmarks.operations import operations, operations_per_second
 from benchmarks.run import conditions
-from benchmarks.tables import line, table
 from benchmarks.training import seconds_of_a_step
 from zoo.config import RunConfig
 from zoo.errors import reason
+from zoo.markdown import line, table
 from zoo.models import build_model
 from zoo.registry import MODELS, source_of
 

@@ -25,10 +25,10 @@ from benchmarks.memory import peak_bytes
 from benchmarks.peers.specification import CIFAR10, COLOR_MNIST
 from benchmarks.run import conditions, fresh_processes
 from benchmarks.subjects import BATCH_SIZE, compiled, zoo_step
-from benchmarks.tables import line, table
 from benchmarks.timing import seconds
 from zoo.evaluation.latent.aggregate_posterior import log_aggregate_posterior
 from zoo.figures import panels
+from zoo.markdown import line, table
 from zoo.pictures import save_picture
 
 HERE = Path(__file__).parent

@@ -20,12 +20,12 @@ import numpy as np
 import tensorflow as tf
 
 import zoo
-from benchmarks.tables import table
 from zoo.config import EvaluationConfig
 from zoo.errors import UsageError
 from zoo.evaluation.runner import evaluate
 from zoo.evaluation.subject.subject import Subject
 from zoo.files import atomic_file
+from zoo.markdown import table
 from zoo.pictures import grid, save_png, side_by_side
 from zoo.pixels import as_floats
 from zoo.records import INTERVAL

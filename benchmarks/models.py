@@ -21,8 +21,8 @@ from benchmarks.operations import operations, operations_per_second
 from benchmarks.peers.specification import COLOR_MNIST
 from benchmarks.run import conditions, fresh_processes
 from benchmarks.subjects import BATCH_SIZE, compiled, step_input, zoo_step
-from benchmarks.tables import line, table
 from benchmarks.timing import seconds
+from zoo.markdown import line, table
 from zoo.registry import MODELS
 
 FILE = Path(__file__).with_suffix(".md")

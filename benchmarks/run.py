@@ -15,8 +15,8 @@ from pathlib import Path
 import tensorflow as tf
 import threadpoolctl
 
-from benchmarks.tables import line, table
 from benchmarks.timing import Comparison
+from zoo.markdown import line, table
 
 BENCHMARKS = (
     "marginal_kl",

@@ -10,8 +10,8 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from benchmarks.tables import table
 from zoo.config import ModelConfig
+from zoo.markdown import table
 from zoo.models import build_model
 
 WORKERS = (1, 2, 4, 8, 16, 32, 64)

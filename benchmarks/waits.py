@@ -22,8 +22,8 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.run import conditions
-from benchmarks.tables import line, table
 from benchmarks.timing import interleaved, seconds
+from zoo.markdown import line, table
 from zoo.partial import remove
 
 ROOT = Path(__file__).parents[1]

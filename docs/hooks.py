@@ -7,12 +7,14 @@ import html
 import importlib
 import posixpath
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from absl import flags
 from mkdocs.structure.files import File, Files
 
+from zoo.markdown import table
 from zoo.registry import MODELS
 
 ROOT = Path(__file__).parents[1]
@@ -112,20 +114,18 @@ def programs() -> str:
         module.define(values)
         parts.append(f"## zoo-{name.replace('_', '-')}\n\n{title.partition(': ')[2]}\n")
         parts.append("```text\n" + about.strip() + "\n```\n")
-        parts.append("| flag | default | what it does |\n|---|---|---|\n" + "".join(_rows(values)))
+        parts.append(table(("flag", "default", "what it does"), _rows(values)))
     return "\n".join(parts)
 
 
-def _rows(values: flags.FlagValues) -> list[str]:
-    rows = []
+def _rows(values: flags.FlagValues) -> Iterator[tuple[str, str, str]]:
     for name in sorted(values):
         flag = values[name]
         if name != flag.name:
             continue  # its short name, or its negation
         default = "" if flag.default is None else f"`{flag.default_unparsed}`"
         text = html.escape(flag.help or "", quote=False).replace("|", "\\|").replace("\n", " ")
-        rows.append(f"| `--{name}` | {default} | {text} |\n")
-    return rows
+        yield f"`--{name}`", default, text
 
 
 def models() -> str:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from zoo.markdown import line
 from zoo.models import model_class
 from zoo.models.matching import Matching
 from zoo.registry import MODELS
@@ -40,7 +41,7 @@ def overview() -> str:
     widths = [max(len(row[i]) for row in rows) for i in range(len(_COLUMNS))]
     rows.insert(1, tuple("-" * width for width in widths))
     cells = ((c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in rows)
-    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+    return "".join(map(line, cells)).removesuffix("\n")
 
 
 def with_overview(page: str) -> str:

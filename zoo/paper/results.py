@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.files import atomic_file, read_json
+from zoo.markdown import table
 from zoo.paper import EXPERIMENTS
 from zoo.paper.scales import SCALES
 from zoo.paper.statements import Result, summary
@@ -80,8 +81,8 @@ def _claims(results: Sequence[Result]) -> str:
 def _section(cost: str, place: str, result: Mapping[str, Any]) -> Iterator[str]:
     yield _facts(cost, result)
     yield result["prose"] + "\n"
-    for table, rows in result["tables"].items():
-        yield f"[{table}]({place}/{table}.csv), {len(rows)} rows\n"
+    for name, rows in result["tables"].items():
+        yield f"[{name}]({place}/{name}.csv), {len(rows)} rows\n"
         if len(rows) <= LONGEST:
             yield markdown_table(rows)
     for picture, caption in result["pictures"].items():
@@ -96,12 +97,7 @@ def _facts(cost: str, result: Mapping[str, Any]) -> str:
 def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows as a Markdown table; floats to four digits."""
     columns = list(dict.fromkeys(column for row in rows for column in row))
-
-    def line(cells: Sequence[str]) -> str:
-        return f"| {' | '.join(cells)} |\n"
-
-    body = (line([_cell(row.get(column)) for column in columns]) for row in rows)
-    return line(columns) + line(["---"] * len(columns)) + "".join(body)
+    return table(columns, ([_cell(row.get(column)) for column in columns] for row in rows))
 
 
 def _cell(value: Any) -> str:

@@ -20,6 +20,7 @@ from zoo import pretrained
 from zoo.evaluation.subject.subject import Subject
 from zoo.evaluation.subject.walks import point_codes, slerp
 from zoo.figures import panels
+from zoo.markdown import table
 from zoo.pictures import grid, save_picture, save_png
 from zoo.pixels import as_floats, as_levels
 from zoo.records import shown
@@ -84,7 +85,7 @@ def overview(cards: Mapping[str, dict[str, Any]], runs: Mapping[str, Run]) -> Fi
     scores = [_cell(_figures(cards[first]), "inception_score_data")]
     for name, run in runs.items():
         rows.append(Subject.of_run(run).all("sample", seed=0, count=ALL_COLUMNS)["images"])
-        names.append(cards[name]["model"])
+        names.append(_short(name))
         scores.append(_cell(_figures(cards[name]), "inception_score"))
     pixels = grid(as_floats(as_levels(np.concatenate(rows))), ALL_COLUMNS)
     figure, (axis,) = panels(1, size=(9.0, 0.42 * len(rows)))
@@ -131,13 +132,16 @@ def _table(cards: Mapping[str, dict[str, Any]]) -> str:
     there is no column."""
     figures = {name: _figures(card) for name, card in cards.items()}
     told = [metric for metric in SHOWN if any(metric in of_model for of_model in figures.values())]
-    lines = [("model", "steps", *told), ("---",) * (2 + len(told))]
     own = next(iter(figures.values()))
-    lines.append(("the data", "", *(_cell(own, f"{metric}_data") for metric in told)))
+    rows = [("the data", "", *(_cell(own, f"{metric}_data") for metric in told))]
     for name, card in cards.items():
         cells = [_cell(figures[name], metric) for metric in told]
-        lines.append((f"`{card['model']}`", f"{card['step']:,}", *cells))
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+        rows.append((f"`{_short(name)}`", f"{card['step']:,}", *cells))
+    return table(("model", "steps", *told), rows)
+
+
+def _short(name: str) -> str:
+    return name.partition("/")[2]
 
 
 def _figures(card: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

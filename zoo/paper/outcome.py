@@ -41,6 +41,15 @@ class Claim:
     numbers: str
 
 
+def judge(statement: str, difference: float, standard_error: float | None, numbers: str) -> Claim:
+    """The claim that `difference > 0`; where it is undecided, its numbers say what would decide."""
+    verdict = decide(difference, standard_error)
+    if verdict == UNDECIDED and standard_error and math.isfinite(difference) and difference:
+        more = (_DEVIATIONS * standard_error / difference) ** 2
+        numbers += f"; {more:.2g} times the repeats would decide, if the difference stays"
+    return Claim(statement, verdict, numbers)
+
+
 def compare(
     statement: str,
     lower: tuple[float, float | None],
@@ -53,7 +62,7 @@ def compare(
     errors = [error for _, error in (lower, higher) if error is not None]
     joint = math.hypot(*errors) if len(errors) == 2 else None
     numbers = " against ".join(_with_error(*side) for side in (lower, higher))
-    return Claim(statement, decide(higher[0] - lower[0] + margin, joint), f"{numbers} {unit}")
+    return judge(statement, higher[0] - lower[0] + margin, joint, f"{numbers} {unit}")
 
 
 def compare_pairs(
@@ -64,7 +73,7 @@ def compare_pairs(
     difference = mean_and_error([b - a for a, b in zip(lower, higher, strict=True)])
     means = [mean_and_error(side)[0] for side in (lower, higher)]
     numbers = f"{means[0]:.4g} against {means[1]:.4g} {unit}; difference {_with_error(*difference)}"
-    return Claim(statement, decide(*difference), numbers)
+    return judge(statement, *difference, numbers)
 
 
 def column(rows: Sequence[Mapping[str, Any]], name: str, **where: Any) -> list[Any]:

@@ -15,7 +15,7 @@ from zoo.evaluation.latent.density_ratio_kl import DensityRatio, RatioOptions
 from zoo.figures import panels
 from zoo.paper.gaussian_learner import GaussianLearner
 from zoo.paper.lab import Lab
-from zoo.paper.outcome import Claim, Outcome, decide, mean_and_error
+from zoo.paper.outcome import Claim, Outcome, judge, mean_and_error
 
 POINTS = 25  # of each curve; chosen
 SAMPLES = 10_000  # behind each estimate; chosen
@@ -140,14 +140,16 @@ def _claims(estimation: Rows, learning: Rows, d: int) -> list[Claim]:
     drop, drop_error = mean_and_error(drops)
     sign, change = (-1, "fall") if d <= 10 else (1, "grow")
     return [
-        Claim(
+        judge(
             f"d = {d}: the estimate of the KL is inaccurate (here: off by more than a tenth)",
-            decide(share - 0.1, share_error),
+            share - 0.1,
+            share_error,
             f"mean |error| / true KL {share:.3g} after {last} updates",
         ),
-        Claim(
+        judge(
             f"d = {d}: learning by the density ratio makes the true KL {change}",
-            decide(sign * drop, drop_error),
+            sign * drop,
+            drop_error,
             f"mean log10 of the true KL's change {drop:.3g} over {last} updates",
         ),
     ]

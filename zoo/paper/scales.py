@@ -22,8 +22,8 @@ class Scale:
         code_critic_units: of the larger code critics there, beside the model's own.
         learning_rates: of the sweep behind the comparison of models, one for all networks; None for
             the grids of Table 3; empty for no sweep: each model over `seeds`.
-        best_rates: of models that do better by them than by their own; those of the highest
-            Inception Score in the sweep of a smaller scale.
+        best_rates: of models that do better by one rate for all networks than by their own; that of
+            the highest Inception Score in the sweep of a smaller scale.
         latent_size: of all other models; None for the data set's own.
         samples: prior samples or examples per metric.
         classifiers: settings of the classifier of each data set that has labels, where it is not
@@ -137,10 +137,7 @@ SCALES = {
             latent_sizes=(1000,),
             code_critic_units=(),
             learning_rates=(),
-            best_rates={
-                **dict.fromkeys(("vae", "wgan_gp", "aae", "adversarial_vb", "vgh"), 1e-3),
-                "vgh_plus_plus": 2e-4,
-            },
+            best_rates=dict.fromkeys(("vae", "wgan_gp", "aae", "adversarial_vb"), 1e-3),
             latent_size=None,
             samples=10_000,
             classifiers={},

@@ -53,7 +53,7 @@ TEXTS = {
     "serve": {"address", "allow_origin"},
     "fit_prior": set(),
     "report": set(),
-    "paper": {"experiment"},
+    "paper": {"dataset", "experiment"},
 }
 
 

@@ -69,7 +69,7 @@ EXPERIMENTS = {
         "zoo.paper.ratio.classifier_sensitivity",
         "Tables 1 and 2",
         "how far the classifier's settings move the density ratio's estimate",
-        _cost("19 min"),
+        _cost("19 min", "65 min"),
     ),
     "bounds": Experiment(
         "zoo.paper.bounds.bounds",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from zoo.figures import bars, panels
@@ -56,11 +57,16 @@ def likelihoods(lab: Lab) -> Outcome:
 
 def samples_and_reconstructions(lab: Lab, run: Run, count: int = 32) -> tuple[Any, Any]:
     """Grids of prior samples, and of test images above their reconstructions."""
+    samples = lab.subject(run.path).all("sample", seed=0, count=count)["images"]
+    return grid(samples, columns=8), side_by_side(*reconstructions(lab, run, count))
+
+
+def reconstructions(lab: Lab, run: Run, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first test images and what is decoded of a code drawn for each, pixels in [0, 1]."""
     subject = lab.subject(run.path)
-    samples = subject.all("sample", seed=0, count=count)["images"]
     images = as_floats(run.dataset.split("test").images[:count])
     codes = subject.all("encode", images=images)["z"]
-    return grid(samples, columns=8), side_by_side(images, subject.all("decode", z=codes)["images"])
+    return images, subject.all("decode", z=codes)["images"]
 
 
 def _marginal_kl(lab: Lab, variants: Mapping[str, Mapping[str, Any]]) -> Rows:

@@ -9,10 +9,9 @@ import numpy as np
 from zoo.evaluation.samples.reconstruction import mean_squared_error
 from zoo.paper.grids import paper_models
 from zoo.paper.lab import Lab
+from zoo.paper.marginal import reconstructions
 from zoo.paper.outcome import Outcome, column, compare, mean_and_error
 from zoo.pictures import grid, side_by_side
-from zoo.pixels import as_floats
-from zoo.run import Run
 
 _SHOWN = 32
 _COMPARED = ("vae", "adversarial_vb")
@@ -31,13 +30,14 @@ def samples(lab: Lab) -> Outcome:
         pictures[f"{model}-samples"] = (f"{model}: samples", grid(drawn, 8))
         if "encode" not in subject.functions:
             continue
-        images, decoded = _reconstructed(lab, run)
+        images, decoded = reconstructions(lab, run, lab.scale.samples)
         caption = f"{model}: test images above their reconstructions"
         pairs = side_by_side(images[:_SHOWN], decoded[:_SHOWN])
         pictures[f"{model}-reconstructions"] = (caption, pairs)
         rows.append(_row(model, first, images, decoded))
         for seed in others if model in _COMPARED else ():
-            rows.append(_row(model, seed, *_reconstructed(lab, lab.train(model, seed=seed))))
+            again = reconstructions(lab, lab.train(model, seed=seed), lab.scale.samples)
+            rows.append(_row(model, seed, *again))
     vae, hybrid = (mean_and_error(column(rows, "mse", model=model)) for model in _COMPARED)
     claim = compare(
         "AdversarialVB underperforms the VAE, here in its reconstructions",
@@ -46,14 +46,6 @@ def samples(lab: Lab) -> Outcome:
         "(mean squared error of pixels in [0, 1]; mean over seeds)",
     )
     return Outcome([claim], {"reconstruction": rows}, pictures)
-
-
-def _reconstructed(lab: Lab, run: Run) -> tuple[np.ndarray, np.ndarray]:
-    """Test images and their reconstructions, pixels in [0, 1]."""
-    subject = lab.subject(run.path)
-    images = as_floats(run.dataset.split("test").images[: lab.scale.samples])
-    codes = subject.all("encode", images=images)["z"]
-    return images, subject.all("decode", z=codes)["images"]
 
 
 def _row(model: str, seed: int, images: np.ndarray, decoded: np.ndarray) -> dict[str, Any]:

@@ -22,8 +22,6 @@ class Scale:
         code_critic_units: of the larger code critics there, beside the model's own.
         learning_rates: of the sweep behind the comparison of models, one for all networks; None for
             the grids of Table 3; empty for no sweep: each model over `seeds`.
-        best_rates: of models that do better by one rate for all networks than by their own; that of
-            the highest Inception Score in the sweep of a smaller scale.
         latent_size: of all other models; None for the data set's own.
         samples: prior samples or examples per metric.
         classifiers: settings of the classifier of each data set that has labels, where it is not
@@ -38,6 +36,8 @@ class Scale:
         leaderboard_dimensions: of the problems with a known KL; even, or 1.
         leaderboard_steps: updates of a classifier there.
         leaderboard_maf_steps: updates of a flow there.
+        best_rates: of models that do better by one rate for all networks than by their own; that of
+            the highest Inception Score in the sweep of a smaller scale.
     """
 
     name: str
@@ -48,7 +48,6 @@ class Scale:
     latent_sizes: tuple[int, ...]
     code_critic_units: tuple[int, ...]
     learning_rates: tuple[float, ...] | None
-    best_rates: Mapping[str, float]
     latent_size: int | None
     samples: int
     classifiers: Mapping[str, Mapping[str, Any]]
@@ -62,6 +61,7 @@ class Scale:
     leaderboard_dimensions: tuple[int, ...]
     leaderboard_steps: int
     leaderboard_maf_steps: int
+    best_rates: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     @property
     def datasets(self) -> tuple[str, ...]:
@@ -69,8 +69,31 @@ class Scale:
         return tuple(self.training)
 
 
-# Updates of the Wasserstein critic, where the gap of a VAE's samples has come to rest.
-_RESTED = 2000
+_SMALL = Scale(
+    name="small",
+    training={"color_mnist_mini": {"steps": 3000}},
+    width=0.5,
+    batch_size=64,
+    seeds=(0, 1, 2),
+    latent_sizes=(1000,),
+    code_critic_units=(),  # the 5000 of [P] are 55 million weights
+    learning_rates=(2e-4, 5e-4, 1e-3),
+    latent_size=None,
+    samples=10_000,
+    classifiers={
+        "color_mnist_mini": {"width": 0.25, "steps": 600, "decay_steps": 100},
+    },
+    estimator_steps=5000,
+    critic_steps=2000,  # where the gap of a VAE's samples has come to rest
+    problem_seeds=(0, 1, 2),
+    dimensions=(1, 10, 100),
+    synthetic_steps=20_000,
+    chain_images=8,
+    chain_steps=300,
+    leaderboard_dimensions=(1, 10, 20),
+    leaderboard_steps=1000,
+    leaderboard_maf_steps=200,
+)
 
 SCALES = {
     scale.name: scale
@@ -84,7 +107,6 @@ SCALES = {
             latent_sizes=(5,),
             code_critic_units=(10,),
             learning_rates=(1e-3,),
-            best_rates={},
             latent_size=3,
             samples=100,  # the fewest of the Inception Score
             classifiers={"color_mnist_mini": {"width": 0.06, "steps": 2, "batch_size": 8}},
@@ -99,58 +121,19 @@ SCALES = {
             leaderboard_steps=4,
             leaderboard_maf_steps=2,
         ),
-        Scale(
-            name="small",
-            training={"color_mnist_mini": {"steps": 3000}},
-            width=0.5,
-            batch_size=64,
-            seeds=(0, 1, 2),
-            latent_sizes=(1000,),
-            code_critic_units=(),  # the 5000 of [P] are 55 million weights
-            learning_rates=(2e-4, 5e-4, 1e-3),
-            best_rates={},
-            latent_size=None,
-            samples=10_000,
-            classifiers={
-                "color_mnist_mini": {"width": 0.25, "steps": 600, "decay_steps": 100},
-            },
-            estimator_steps=5000,
-            critic_steps=_RESTED,
-            problem_seeds=(0, 1, 2),
-            dimensions=(1, 10, 100),
-            synthetic_steps=20_000,
-            chain_images=8,
-            chain_steps=300,
-            leaderboard_dimensions=(1, 10, 20),
-            leaderboard_steps=1000,
-            leaderboard_maf_steps=200,
-        ),
-        Scale(
+        _SMALL,
+        dataclasses.replace(
+            _SMALL,
             name="medium",
             training={
                 "color_mnist_mini": {"steps": 6000, "copies": 10},
                 "blue_marble": {"steps": 6000},
             },
-            width=0.5,
-            batch_size=64,
-            seeds=(0, 1, 2),
-            latent_sizes=(1000,),
-            code_critic_units=(),
             learning_rates=(),
             best_rates=dict.fromkeys(("vae", "wgan_gp", "aae", "adversarial_vb"), 1e-3),
-            latent_size=None,
-            samples=10_000,
             classifiers={},
-            estimator_steps=5000,
-            critic_steps=_RESTED,
             problem_seeds=tuple(range(8)),
-            dimensions=(1, 10, 100),
-            synthetic_steps=20_000,
             chain_images=16,
-            chain_steps=300,
-            leaderboard_dimensions=(1, 10, 20),
-            leaderboard_steps=1000,
-            leaderboard_maf_steps=200,
         ),
         Scale(
             name="paper",
@@ -165,7 +148,6 @@ SCALES = {
             latent_sizes=(1000, 10_000),
             code_critic_units=(5000,),  # [P]
             learning_rates=None,
-            best_rates={},
             latent_size=None,
             samples=100_000,
             classifiers={

@@ -8,7 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 
 from zoo.errors import UsageError
 from zoo.export.serving.cors import Origins
@@ -90,7 +90,7 @@ def _reported(address: str, port: int) -> Iterator[None]:
 
 
 class Stop:
-    """SIGINT and SIGTERM ask to stop; the next one after that ends the process at once."""
+    """SIGINT and SIGTERM ask to stop; the second of either ends the process at once."""
 
     def __init__(self) -> None:
         # The kernel may hand a signal to any thread, and one that waits for a lock would not see it
@@ -99,14 +99,11 @@ class Stop:
         self._notes.setblocking(False)
         self._wakeup = signal.set_wakeup_fd(self._notes.fileno())
         numbers = (signal.SIGINT, signal.SIGTERM)
-        self._before = {number: signal.signal(number, lambda *_: None) for number in numbers}
+        self._before = {number: signal.signal(number, _let_go) for number in numbers}
 
     def wait(self) -> None:
         """Returns when asked."""
         self._noted.recv(1)
-        # Not in a handler: of two signals that come at once, the second would find none.
-        for number in self._before:
-            signal.signal(number, signal.SIG_DFL)
 
     def close(self) -> None:
         """Gives the signals back."""
@@ -115,3 +112,8 @@ class Stop:
         signal.set_wakeup_fd(self._wakeup)
         self._noted.close()
         self._notes.close()
+
+
+def _let_go(number: int, _: FrameType | None) -> None:
+    # Its own signal alone: another thread may have the other in hand, and would find no handler.
+    signal.signal(number, signal.SIG_DFL)

@@ -80,6 +80,27 @@ stop.wait()
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=50)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_second_of_a_signal_ends_it_at_once(number):
+    code = """
+import threading
+from zoo.export.serving.server import Stop
+
+stop = Stop()
+print("ready", flush=True)
+stop.wait()
+print("stopping", flush=True)
+threading.Event().wait()
+"""
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE) as process:
+        for said in ("ready\n", "stopping\n"):
+            assert process.stdout.readline() == said
+            process.send_signal(number)
+        assert process.wait(timeout=50) == -number
+
+
 class Doubtful(tf.Module):
     """Gives what is not finite, which our own models refuse to take."""
 

@@ -20,8 +20,8 @@ from zoo.evaluation.subject.samples import GivenSamples
 from zoo.evaluation.subject.subject import Subject
 from zoo.figures import bars, panels
 from zoo.paper.lab import Lab
-from zoo.paper.marginal import samples_and_reconstructions
 from zoo.paper.outcome import Claim, Outcome, column, compare, compare_pairs, mean_and_error
+from zoo.paper.pictures import Pictures, samples_picture
 from zoo.records import INTERVAL, Record
 from zoo.run import Run
 
@@ -53,7 +53,7 @@ _CAPTION = (
 def latent_matching(lab: Lab) -> Outcome:
     """The gap between samples and reconstructions by what matches q(z), if anything does."""
     rows: Rows = []
-    pictures: dict[str, tuple[str, Any]] = {}
+    pictures: Pictures = {}
     for way, settings in WAYS.items():
         for seed in lab.scale.seeds:
             run = lab.train(seed=seed, **settings)
@@ -64,8 +64,7 @@ def latent_matching(lab: Lab) -> Outcome:
                 where = {"way": name, "seed": seed}
                 rows.append(where | _latent(lab, one) | _distances(lab, one))
                 if seed == lab.scale.seeds[0]:
-                    samples, _ = samples_and_reconstructions(lab, one)
-                    pictures[f"{name}-samples"] = (f"{name}: samples", samples)
+                    pictures |= samples_picture(lab, one, name)
     pictures["gap"] = (_CAPTION, _figure(rows))
     return Outcome(list(_claims(rows)), {"latent_matching": rows}, pictures)
 

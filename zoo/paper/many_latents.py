@@ -17,8 +17,8 @@ from zoo.evaluation.latent.representation import (
 from zoo.evaluation.subject.encodings import encode_dataset
 from zoo.figures import panels
 from zoo.paper.lab import Lab
-from zoo.paper.marginal import samples_and_reconstructions
 from zoo.paper.outcome import Claim, Outcome, column, compare, mean_and_error
+from zoo.paper.pictures import Pictures, reconstructions_picture, samples_picture
 from zoo.paper.sample_metrics import does_better, measure_samples, sample_metrics
 from zoo.run import Run
 
@@ -39,7 +39,7 @@ _SPARSITY = {
 def many_latents(lab: Lab) -> Outcome:
     """Sparse against dense posterior means, and what becomes of samples (Figures 6, 16, 17)."""
     rows: Rows = []
-    pictures: dict[str, tuple[str, Any]] = {}
+    pictures: Pictures = {}
     claims: list[Claim] = []
     variants: dict[str, dict[str, Any]] = {"vae": {"model": "vae"}, "aae": {"model": "aae"}}
     for units in lab.scale.code_critic_units:
@@ -57,11 +57,9 @@ def many_latents(lab: Lab) -> Outcome:
                 axis.plot(np.sort(spread)[::-1], label=f"seed {seed}", linewidth=1.2)
             axis.set(title=variant, xlabel="dimension", ylabel="standard deviation of the mean")
             axis.legend(fontsize=8)
-            name = f"{variant}-{size}"
-            samples, pairs = samples_and_reconstructions(lab, runs[0])
-            pictures[f"{name}-samples"] = (f"{variant}, {size} latents: samples", samples)
-            caption = f"{variant}, {size} latents: test images above their reconstructions"
-            pictures[f"{name}-reconstructions"] = (caption, pairs)
+            name, title = f"{variant}-{size}", f"{variant}, {size} latents"
+            pictures |= samples_picture(lab, runs[0], name, title)
+            pictures |= reconstructions_picture(lab, runs[0], name, title)
         pictures[f"{size}-spread"] = (_SPREAD.format(size=size), figure)
         claims += _claims(here, f"{size} latents", variants, sample_metrics(lab))
         rows += here

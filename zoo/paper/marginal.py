@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from zoo.figures import bars, panels
 from zoo.paper.lab import Lab
 from zoo.paper.outcome import Claim, Outcome, column, compare, mean_and_error
-from zoo.pictures import grid, side_by_side
-from zoo.pixels import as_floats
+from zoo.paper.pictures import Pictures, reconstructions_picture, samples_picture
 from zoo.records import INTERVAL
-from zoo.run import Run
 
 Rows = list[dict[str, Any]]
 _CAPTION = (
@@ -40,33 +37,16 @@ def likelihoods(lab: Lab) -> Outcome:
     """VAEs with Bernoulli and QuantizedNormal likelihoods (Figure 22)."""
     variants = {"bernoulli": {}, "quantized_normal": {"likelihood": "quantized_normal"}}
     rows = _marginal_kl(lab, variants)
-    pictures: dict[str, tuple[str, Any]] = {"marginal_kl": (_CAPTION, _bars(rows))}
+    pictures: Pictures = {"marginal_kl": (_CAPTION, _bars(rows))}
     for name, settings in variants.items():
         run = lab.train("vae", seed=lab.scale.seeds[0], **settings)
-        samples, pairs = samples_and_reconstructions(lab, run)
-        pictures[f"{name}-samples"] = (f"{name}: samples", samples)
-        caption = f"{name}: test images above their reconstructions"
-        pictures[f"{name}-reconstructions"] = (caption, pairs)
+        pictures |= samples_picture(lab, run, name) | reconstructions_picture(lab, run, name)
     claim = _claim(
         "QuantizedNormal has the larger marginal KL (paper, CIFAR-10: 44.7 against 256.7 nats)",
         rows,
         tuple(variants),
     )
     return Outcome([claim], {"marginal_kl": rows}, pictures)
-
-
-def samples_and_reconstructions(lab: Lab, run: Run, count: int = 32) -> tuple[Any, Any]:
-    """Grids of prior samples, and of test images above their reconstructions."""
-    samples = lab.subject(run.path).all("sample", seed=0, count=count)["images"]
-    return grid(samples, columns=8), side_by_side(*reconstructions(lab, run, count))
-
-
-def reconstructions(lab: Lab, run: Run, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The first test images and what is decoded of a code drawn for each, pixels in [0, 1]."""
-    subject = lab.subject(run.path)
-    images = as_floats(run.dataset.split("test").images[:count])
-    codes = subject.all("encode", images=images)["z"]
-    return images, subject.all("decode", z=codes)["images"]
 
 
 def _marginal_kl(lab: Lab, variants: Mapping[str, Mapping[str, Any]]) -> Rows:

@@ -75,7 +75,7 @@ EXPERIMENTS = {
         "zoo.paper.bounds.bounds",
         "Figures 5 and 23",
         "what can be followed in the training of VAE and hybrids",
-        _cost("22 min"),
+        _cost("22 min", "1 min"),
     ),
     "many_latents": Experiment(
         "zoo.paper.many_latents.many_latents",
@@ -87,7 +87,7 @@ EXPERIMENTS = {
         "zoo.paper.comparison.comparison",
         "Figures 8 and 9",
         "all models over a sweep, by metrics of their samples",
-        _cost("2 h 15 min"),
+        _cost("2 h 15 min", "2 h 50 min"),
     ),
     "synthetic": Experiment(
         "zoo.paper.synthetic.synthetic",
@@ -119,7 +119,7 @@ EXPERIMENTS = {
         "zoo.paper.samples.samples",
         "Figures 24 to 26, Appendix M",
         "samples of all models, and reconstructions",
-        _cost("16 min"),
+        _cost("16 min", "1 min"),
     ),
     "ratio_leaderboard": Experiment(
         "zoo.paper.leaderboard.leaderboard",

@@ -87,7 +87,7 @@ EXPERIMENTS = {
         "zoo.paper.comparison.comparison",
         "Figures 8 and 9",
         "all models over a sweep, by metrics of their samples",
-        _cost("2 h 15 min", "2 h 50 min"),
+        _cost("2 h 15 min", "2 h 41 min"),
     ),
     "synthetic": Experiment(
         "zoo.paper.synthetic.synthetic",

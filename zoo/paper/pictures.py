@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from zoo.evaluation.samples.reconstruction import reconstruct
 from zoo.paper.lab import Lab
 from zoo.pictures import grid, side_by_side
-from zoo.pixels import as_floats
 from zoo.run import Run
 
 Pictures = dict[str, tuple[str, Any]]  # caption and content by file name
@@ -30,8 +30,7 @@ def reconstructions_picture(lab: Lab, run: Run, name: str, title: str = "") -> P
 
 
 def reconstructions(lab: Lab, run: Run, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The first test images and what is decoded of a code drawn for each, pixels in [0, 1]."""
-    subject = lab.subject(run.path)
-    images = as_floats(run.dataset.split("test").images[:count])
-    codes = subject.all("encode", images=images)["z"]
-    return images, subject.all("decode", z=codes)["images"]
+    """The first test images, and these through the point code, pixels in [0, 1]."""
+    images = run.dataset.split("test").images[:count]
+    originals, decoded = zip(*reconstruct(lab.subject(run.path), images), strict=True)
+    return np.concatenate(originals), np.concatenate(decoded)

@@ -8,12 +8,7 @@ from zoo.evaluation.samples.reconstruction import mean_squared_error
 from zoo.paper.grids import paper_models
 from zoo.paper.lab import Lab
 from zoo.paper.outcome import Outcome, column, compare, mean_and_error
-from zoo.paper.pictures import (
-    Pictures,
-    reconstructions,
-    reconstructions_picture,
-    samples_picture,
-)
+from zoo.paper.pictures import Pictures, reconstructions, reconstructions_picture, samples_picture
 
 _COMPARED = ("vae", "adversarial_vb")
 
@@ -23,15 +18,16 @@ def samples(lab: Lab) -> Outcome:
     that the paper compares, over seeds."""
     rows: list[dict[str, Any]] = []
     pictures: Pictures = {}
-    first = lab.scale.seeds[0]
     for model in paper_models():
-        run = lab.train(model, seed=first)
-        pictures |= samples_picture(lab, run, model)
-        if "encode" not in lab.subject(run.path).functions:
+        seeds = lab.scale.seeds if model in _COMPARED else lab.scale.seeds[:1]
+        runs = {seed: lab.train(model, seed=seed) for seed in seeds}
+        first = runs[seeds[0]]
+        pictures |= samples_picture(lab, first, model)
+        if "encode" not in lab.subject(first.path).functions:
             continue
-        pictures |= reconstructions_picture(lab, run, model)
-        for seed in lab.scale.seeds if model in _COMPARED else (first,):
-            pairs = reconstructions(lab, lab.train(model, seed=seed), lab.scale.samples)
+        pictures |= reconstructions_picture(lab, first, model)
+        for seed, run in runs.items():
+            pairs = reconstructions(lab, run, lab.scale.samples)
             value, error = mean_and_error(mean_squared_error(*pairs).tolist())
             rows.append({"model": model, "seed": seed, "mse": value, "standard_error": error})
     vae, hybrid = (mean_and_error(column(rows, "mse", model=model)) for model in _COMPARED)

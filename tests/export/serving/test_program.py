@@ -91,7 +91,7 @@ stop = Stop()
 print("ready", flush=True)
 stop.wait()
 print("stopping", flush=True)
-threading.Event().wait()
+threading.Event().wait(60)
 """
     command = [sys.executable, "-c", code]
     with subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE) as process:

@@ -44,29 +44,6 @@ def histogram(axis: Any, groups: Mapping[str, np.ndarray], label: str) -> None:
         axis.legend(fontsize=8)
 
 
-def bars(
-    axis: Any,
-    values: Mapping[str, tuple[float, float | None]],
-    floors: Mapping[str, float] | None = None,
-    intervals: Mapping[str, tuple[float, float]] | None = None,
-    unit: str = "nats",
-) -> None:
-    """One bar per name with its standard error, its floor as a line across it, and the interval of
-    the population's value as a line beside it."""
-    for i, (name, (value, error)) in enumerate(values.items()):
-        axis.bar(i, value, yerr=error, width=0.6, capsize=4, color="#4878a8")
-        if floors and name in floors:
-            label = "floor" if i == 0 else None
-            axis.hlines(floors[name], i - 0.4, i + 0.4, colors="#c44e52", label=label)
-        if intervals and name in intervals:
-            label = "population" if name == next(iter(intervals)) else None
-            axis.vlines(i + 0.36, *intervals[name], colors="#55a868", linewidth=3, label=label)
-    axis.set_xticks(range(len(values)), list(values))
-    axis.set_ylabel(unit)
-    if floors or intervals:
-        axis.legend()
-
-
 def curves(axis: Any, lines: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> None:
     """One line of (x, y) per name."""
     for name, (x, y) in lines.items():

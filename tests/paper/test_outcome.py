@@ -2,11 +2,13 @@
 
 import csv
 import math
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from scipy.stats import ttest_ind, ttest_rel
 
 from zoo.files import read_json
 from zoo.paper.outcome import (
@@ -14,9 +16,12 @@ from zoo.paper.outcome import (
     SEEN,
     UNDECIDED,
     Claim,
+    Estimate,
     Outcome,
     compare,
+    compare_pairs,
     decide,
+    judge,
     mean_and_error,
 )
 from zoo.paper.results import LONGEST, find_results, markdown_table, write_page
@@ -31,34 +36,61 @@ RESULTS = Path(__file__).parents[2] / "docs/results"
     [(3, 1, SEEN), (-3, 1, NOT_SEEN), (1.9, 1, UNDECIDED), (9, None, UNDECIDED)]
     + [(math.nan, 1, UNDECIDED), (1, 0, SEEN), (0, 0, NOT_SEEN), (-1, 0, NOT_SEEN)],
 )
-def test_a_difference_decides_beyond_two_standard_errors(difference, error, verdict):
-    assert decide(difference, error) == verdict
+def test_a_difference_decides_beyond_its_interval(difference, error, verdict):
+    assert decide(Estimate(difference, error)) == verdict
+
+
+def test_few_repeats_have_to_differ_by_more():
+    assert decide(Estimate(3, 1, degrees=2)) == UNDECIDED
+    assert decide(Estimate(4.4, 1, degrees=2)) == SEEN
+
+
+def test_verdicts_are_those_of_students_tests(rng):
+    """Of pairs, and of sides that spread unlike, by SciPy's own tests."""
+    verdicts = {SEEN: 0, NOT_SEEN: 0, UNDECIDED: 0}
+    for shift in rng.normal(scale=1.5, size=60):
+        one, two = rng.normal(size=3), shift + 0.4 * rng.normal(size=4)
+        claim = compare("one below two", mean_and_error(one), mean_and_error(two), "nats")
+        assert (claim.verdict != UNDECIDED) == (ttest_ind(one, two, equal_var=False).pvalue < 0.05)
+        verdicts[claim.verdict] += 1
+        pairs = compare_pairs("one below two", one.tolist(), two[:3].tolist(), "nats")
+        assert (pairs.verdict != UNDECIDED) == (ttest_rel(one, two[:3]).pvalue < 0.05)
+    assert min(verdicts.values()) > 3
 
 
 def test_compare_joins_the_errors_of_both_sides():
-    claim = compare("a below b", (1.0, 3.0), (10.9, 4.0), "nats")
-    more = (2 * 5 / 9.9) ** 2
+    claim = compare("a below b", Estimate(1.0, 3.0), Estimate(10.7, 4.0), "nats")
+    more = (1.96 * 5 / 9.7) ** 2
     would = f"{more:.2g} times the repeats would decide, if the difference stays"
     assert claim.verdict == UNDECIDED
-    assert claim.numbers == f"1 ± 3 against 10.9 ± 4 nats; {would}"
-    decided = compare("a below b", (1.0, 3.0), (11.1, 4.0), "nats")
-    assert decided.verdict == SEEN and decided.numbers == "1 ± 3 against 11.1 ± 4 nats"
-    assert compare("a below b", (1.0, None), (11.1, 4.0), "nats").verdict == UNDECIDED
+    assert claim.numbers == f"1 ± 3 against 10.7 ± 4 nats; {would}"
+    decided = compare("a below b", Estimate(1.0, 3.0), Estimate(10.9, 4.0), "nats")
+    assert decided.verdict == SEEN and decided.numbers == "1 ± 3 against 10.9 ± 4 nats"
+    assert compare("a below b", Estimate(1.0), Estimate(11.1, 4.0), "nats").verdict == UNDECIDED
+
+
+def test_what_would_decide_decides():
+    """More repeats narrow the error and, where they are few, Student's quantile."""
+    claim = judge("a below b", Estimate(3.0, 1.0, degrees=2), "3 nats")
+    more = float(re.search(r"; (\S+) times", claim.numbers).group(1))
+    assert 1 < more < (4.303 / 3) ** 2
+    assert decide(Estimate(3.0, 1.0 / math.sqrt(1.1 * more), degrees=2 * 1.1 * more)) == SEEN
+    assert decide(Estimate(3.0, 1.0 / math.sqrt(0.9 * more), degrees=2 * 0.9 * more)) == UNDECIDED
 
 
 def test_a_margin_decides_that_two_are_alike():
-    alike, worse = (13.0, 0.1), (10.0, 0.1)
-    assert compare("a below b", (13.1, 0.1), alike, "nats").verdict == UNDECIDED
-    assert compare("a not above b", (13.1, 0.1), alike, "nats", margin=1.3).verdict == SEEN
-    assert compare("a not above b", (13.1, 0.1), worse, "nats", margin=1.3).verdict == NOT_SEEN
+    one, alike, worse = (Estimate(value, 0.1) for value in (13.1, 13.0, 10.0))
+    assert compare("a below b", one, alike, "nats").verdict == UNDECIDED
+    assert compare("a not above b", one, alike, "nats", margin=1.3).verdict == SEEN
+    assert compare("a not above b", one, worse, "nats", margin=1.3).verdict == NOT_SEEN
 
 
 def test_mean_and_error(rng):
     values = rng.normal(size=7)
-    mean, error = mean_and_error(values)
+    mean, error, degrees = mean_and_error(values)
     assert mean == pytest.approx(values.mean())
-    assert error == pytest.approx(values.std(ddof=1) / np.sqrt(7))
-    assert mean_and_error([2.5]) == (2.5, None)
+    assert error == pytest.approx(values.std(ddof=1) / np.sqrt(7)) and degrees == 6
+    assert mean_and_error([2.5]) == Estimate(2.5)
 
 
 def test_an_outcome_leaves_files_and_a_page(tmp_path):

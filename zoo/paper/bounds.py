@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import fill
+
 from scipy.stats import spearmanr
 
 from zoo.figures import curves, panels
@@ -39,7 +41,7 @@ def bounds(lab: Lab) -> Outcome:
             progress = float(spearmanr(steps, values).statistic)
             rows.append({"model": model, "seed": seed, _PROGRESS: progress, "last": values[-1]})
         curves(axis, lines)
-        axis.set(title=model, xlabel="step", ylabel=label)
+        axis.set(title=model, xlabel="step", ylabel=fill(label, 30))
     means = {model: mean_and_error(column(rows, _PROGRESS, model=model)) for model in FOLLOWED}
     claims = [
         compare(

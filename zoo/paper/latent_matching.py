@@ -18,10 +18,18 @@ from zoo.evaluation.runner import make_metric
 from zoo.evaluation.samples.reconstruction import reconstruct
 from zoo.evaluation.subject.samples import GivenSamples
 from zoo.evaluation.subject.subject import Subject
-from zoo.figures import bars, panels
+from zoo.figures import panels
 from zoo.paper.lab import Lab
-from zoo.paper.outcome import Claim, Outcome, column, compare, compare_pairs, mean_and_error
-from zoo.paper.pictures import Pictures, samples_picture
+from zoo.paper.outcome import (
+    Claim,
+    Estimate,
+    Outcome,
+    column,
+    compare,
+    compare_pairs,
+    mean_and_error,
+)
+from zoo.paper.pictures import Pictures, bars, samples_picture
 from zoo.records import INTERVAL, Record
 from zoo.run import Run
 
@@ -125,16 +133,16 @@ def _figure(rows: Rows) -> Figure:
     ways = list(dict.fromkeys(row["way"] for row in rows))
     figure, (distances, divergences) = panels(2)
 
-    def over_seeds(metric: str, names: Sequence[str]) -> dict[str, tuple[float, float | None]]:
+    def over_seeds(metric: str, names: Sequence[str]) -> dict[str, Estimate]:
         return {way: mean_and_error(column(rows, metric, way=way)) for way in names}
 
-    floors = {way: value for way, (value, _) in over_seeds(_FLOOR, ways).items()}
+    floors = {way: mean.value for way, mean in over_seeds(_FLOOR, ways).items()}
     bars(distances, over_seeds(_DISTANCE, ways), floors, unit="squared distance")
     distances.set_title("Frechet distance")
     dense = [way for way in ways if "marginal_kl" in next(r for r in rows if r["way"] == way)]
-    floors = {w: value for w, (value, _) in over_seeds("marginal_kl_floor", dense).items()}
+    floors = {w: mean.value for w, mean in over_seeds("marginal_kl_floor", dense).items()}
     lower, upper = (over_seeds(end, dense) for end in INTERVAL)
-    ends = {way: (lower[way][0], upper[way][0]) for way in dense}
+    ends = {way: (lower[way].value, upper[way].value) for way in dense}
     bars(divergences, over_seeds("marginal_kl", dense), floors, ends)
     divergences.set_title("KL(q(z)||p(z)), nats")
     return figure

@@ -181,8 +181,8 @@ def _means(rows: Rows) -> Rows:
         where = {"problem": problem, "dimensions": d}
         row = {**where, "true_kl": column(rows, "true_kl", **where)[0]}
         for name in ESTIMATORS:
-            value, error = mean_and_error(column(rows, "error", estimator=name, **where))
-            row |= {name: value, f"{name}_standard_error": error}
+            mean = mean_and_error(column(rows, "error", estimator=name, **where))
+            row |= {name: mean.value, f"{name}_standard_error": mean.standard_error}
         found.append(row)
     return found
 

@@ -14,7 +14,7 @@ from zoo.evaluation.samples.neighbours import nearest_neighbours
 from zoo.evaluation.subject.encodings import encode_dataset
 from zoo.figures import histogram, panels
 from zoo.paper.lab import Lab
-from zoo.paper.outcome import Claim, Outcome, compare
+from zoo.paper.outcome import Claim, Estimate, Outcome, compare
 from zoo.pixels import as_floats
 from zoo.run import Run
 
@@ -34,12 +34,12 @@ def low_posterior(lab: Lab) -> Outcome:
         }
         for record in records.values()
     ]
-    values = {name: (record.value, record.standard_error) for name, record in records.items()}
+    values = {n: Estimate(record.value, record.standard_error) for n, record in records.items()}
     claims = _claims(lab.dataset, values)
     return Outcome(claims, {"records": rows}, {**shown, **_pictures(lab, run)})
 
 
-def _claims(dataset: str, values: dict[str, tuple[float, float | None]]) -> list[Claim]:
+def _claims(dataset: str, values: dict[str, Estimate]) -> list[Claim]:
     statement = "the ELBO flags low-posterior samples, giving them less than data"
     lower, higher = values["low_posterior_elbo"], values["low_posterior_elbo_data"]
     if not dataset.startswith("color_mnist"):

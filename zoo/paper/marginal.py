@@ -7,10 +7,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from zoo.figures import bars, panels
+from zoo.figures import panels
 from zoo.paper.lab import Lab
-from zoo.paper.outcome import Claim, Outcome, column, compare, mean_and_error
-from zoo.paper.pictures import Pictures, reconstructions_picture, samples_picture
+from zoo.paper.outcome import Claim, Estimate, Outcome, column, compare, mean_and_error
+from zoo.paper.pictures import Pictures, bars, reconstructions_picture, samples_picture
 from zoo.records import INTERVAL
 
 Rows = list[dict[str, Any]]
@@ -61,12 +61,12 @@ def _marginal_kl(lab: Lab, variants: Mapping[str, Mapping[str, Any]]) -> Rows:
     return rows
 
 
-def _over_seeds(rows: Rows, variant: str, metric: str) -> tuple[float, float | None]:
+def _over_seeds(rows: Rows, variant: str, metric: str) -> Estimate:
     return mean_and_error(column(rows, metric, variant=variant))
 
 
 def _interval(rows: Rows, variant: str) -> tuple[float, float]:
-    lower, upper = (_over_seeds(rows, variant, name)[0] for name in INTERVAL)
+    lower, upper = (_over_seeds(rows, variant, name).value for name in INTERVAL)
     return lower, upper
 
 
@@ -74,18 +74,18 @@ def _claim(statement: str, rows: Rows, variants: Sequence[str], margin: float = 
     """That the second variant's marginal KL is the larger one; with a `margin`, that it is not the
     smaller one by that share of the first's."""
     lower, higher = (_over_seeds(rows, v, "marginal_kl") for v in variants)
-    floors = [_over_seeds(rows, v, "marginal_kl_floor")[0] for v in variants]
+    floors = [_over_seeds(rows, v, "marginal_kl_floor").value for v in variants]
     ends = [_interval(rows, v) for v in variants]
     unit = f"nats, over floors of {floors[0]:.4g} and {floors[1]:.4g}; of the population " + (
         " and ".join(f"{low:.4g} to {high:.4g}" for low, high in ends)
     )
-    return compare(statement, lower, higher, unit, margin * lower[0])
+    return compare(statement, lower, higher, unit, margin * lower.value)
 
 
 def _bars(rows: Rows) -> Figure:
     figure, (axis,) = panels(1)
     variants = list(dict.fromkeys(row["variant"] for row in rows))
     values = {v: _over_seeds(rows, v, "marginal_kl") for v in variants}
-    floors = {v: _over_seeds(rows, v, "marginal_kl_floor")[0] for v in variants}
+    floors = {v: _over_seeds(rows, v, "marginal_kl_floor").value for v in variants}
     bars(axis, values, floors, {v: _interval(rows, v) for v in variants})
     return figure

@@ -7,23 +7,48 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from scipy.optimize import brentq
+from scipy.stats import t
 
 from zoo.files import atomic_file, write_json
 from zoo.pictures import save_picture
 
 SEEN, NOT_SEEN, UNDECIDED = "seen", "not seen", "not decidable at this scale"
-_DEVIATIONS = 2.0  # chosen: a difference below two standard errors decides nothing
+_LEVEL = 0.05  # chosen: how often a verdict may fall where there is no difference
 
 
-def decide(difference: float, standard_error: float | None) -> str:
-    """The verdict on "difference > 0": undecided below two standard errors, or without one. Repeats
-    that all give the same decide: there is then no difference, or it is certain."""
-    if standard_error is None or not math.isfinite(difference):
+class Estimate(NamedTuple):
+    """A value and how sure it is.
+
+    Attributes:
+        value: most often a mean over repeats.
+        standard_error: None where it is not known.
+        degrees: of freedom, of the standard error: what three repeats say of their spread is less
+            than what a thousand images say.
+    """
+
+    value: float
+    standard_error: float | None = None
+    degrees: float = math.inf
+
+
+def decide(difference: Estimate) -> str:
+    """The verdict on "difference > 0": undecided within the 95 % interval of Student's t, or
+    without a standard error. Repeats that all give the same decide: there is then no difference, or
+    it is certain."""
+    if difference.standard_error is None or not math.isfinite(difference.value):
         return UNDECIDED
-    if abs(difference) <= _DEVIATIONS * standard_error and standard_error > 0:
+    if abs(difference.value) <= _half_width(difference) and difference.standard_error > 0:
         return UNDECIDED
-    return SEEN if difference > 0 else NOT_SEEN
+    return SEEN if difference.value > 0 else NOT_SEEN
+
+
+def _half_width(estimate: Estimate, times: float = 1.0) -> float:
+    """Of the interval, were there `times` the repeats with the same spread."""
+    quantile = float(t.ppf(1 - _LEVEL / 2, estimate.degrees * times))
+    return quantile * (estimate.standard_error or 0.0) / math.sqrt(times)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,28 +66,37 @@ class Claim:
     numbers: str
 
 
-def judge(statement: str, difference: float, standard_error: float | None, numbers: str) -> Claim:
+def judge(statement: str, difference: Estimate, numbers: str) -> Claim:
     """The claim that `difference > 0`; where it is undecided, its numbers say what would decide."""
-    verdict = decide(difference, standard_error)
-    if verdict == UNDECIDED and standard_error and math.isfinite(difference) and difference:
-        more = (_DEVIATIONS * standard_error / difference) ** 2
+    verdict = decide(difference)
+    distance = abs(difference.value)
+    if verdict == UNDECIDED and difference.standard_error and 0 < distance < math.inf:
+        most = (_half_width(difference) / distance) ** 2  # more repeats narrow the quantile too
+        more = brentq(lambda times: distance - _half_width(difference, times), 1, most)
         numbers += f"; {more:.2g} times the repeats would decide, if the difference stays"
     return Claim(statement, verdict, numbers)
 
 
 def compare(
-    statement: str,
-    lower: tuple[float, float | None],
-    higher: tuple[float, float | None],
-    unit: str,
-    margin: float = 0.0,
+    statement: str, lower: Estimate, higher: Estimate, unit: str, margin: float = 0.0
 ) -> Claim:
-    """The claim that `lower` lies below `higher`, each a value with its standard error; with a
-    `margin`, that it does not lie above it by that much."""
-    errors = [error for _, error in (lower, higher) if error is not None]
-    joint = math.hypot(*errors) if len(errors) == 2 else None
-    numbers = " against ".join(_with_error(*side) for side in (lower, higher))
-    return judge(statement, higher[0] - lower[0] + margin, joint, f"{numbers} {unit}")
+    """The claim that `lower` lies below `higher`; with a `margin`, that it does not lie above it by
+    that much."""
+    numbers = " against ".join(_with_error(side) for side in (lower, higher))
+    error, degrees = _joint(lower, higher)
+    difference = Estimate(higher.value - lower.value + margin, error, degrees)
+    return judge(statement, difference, f"{numbers} {unit}")
+
+
+def _joint(*sides: Estimate) -> tuple[float | None, float]:
+    """The standard error of a difference, and its degrees of freedom by Welch (1947), who does not
+    ask that both sides spread alike."""
+    errors = [side.standard_error for side in sides if side.standard_error is not None]
+    if len(errors) < len(sides):
+        return None, math.inf
+    joint = math.hypot(*errors)
+    parts = sum(e**4 / side.degrees for e, side in zip(errors, sides, strict=True))
+    return joint, joint**4 / parts if parts else math.inf
 
 
 def compare_pairs(
@@ -71,9 +105,9 @@ def compare_pairs(
     """The claim that `lower` lies below `higher`, values of the same runs in the same order: their
     differences decide, so that what varies from run to run cancels."""
     difference = mean_and_error([b - a for a, b in zip(lower, higher, strict=True)])
-    means = [mean_and_error(side)[0] for side in (lower, higher)]
-    numbers = f"{means[0]:.4g} against {means[1]:.4g} {unit}; difference {_with_error(*difference)}"
-    return judge(statement, *difference, numbers)
+    means = [mean_and_error(side).value for side in (lower, higher)]
+    numbers = f"{means[0]:.4g} against {means[1]:.4g} {unit}; difference {_with_error(difference)}"
+    return judge(statement, difference, numbers)
 
 
 def column(rows: Sequence[Mapping[str, Any]], name: str, **where: Any) -> list[Any]:
@@ -81,16 +115,17 @@ def column(rows: Sequence[Mapping[str, Any]], name: str, **where: Any) -> list[A
     return [row[name] for row in rows if where.items() <= row.items()]
 
 
-def mean_and_error(values: Sequence[float]) -> tuple[float, float | None]:
-    """The mean over repeats and its standard error; None for a single one."""
-    mean = sum(values) / len(values)
-    if len(values) < 2:
-        return mean, None
-    variance = sum((v - mean) ** 2 for v in values) / (len(values) - 1)
-    return mean, math.sqrt(variance / len(values))
+def mean_and_error(values: Sequence[float]) -> Estimate:
+    """The mean over repeats with its standard error; without one if it is a single one."""
+    n, mean = len(values), sum(values) / len(values)
+    if n < 2:
+        return Estimate(mean)
+    variance = sum((v - mean) ** 2 for v in values) / (n - 1)
+    return Estimate(mean, math.sqrt(variance / n), n - 1)
 
 
-def _with_error(value: float, error: float | None) -> str:
+def _with_error(estimate: Estimate) -> str:
+    value, error, _ = estimate
     return f"{value:.4g}" if error is None else f"{value:.4g} ± {error:.2g}"
 
 

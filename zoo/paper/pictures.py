@@ -1,13 +1,15 @@
-"""The pictures of a run that several experiments show."""
+"""The pictures that several experiments show."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from zoo.evaluation.samples.reconstruction import reconstruct
 from zoo.paper.lab import Lab
+from zoo.paper.outcome import Estimate
 from zoo.pictures import grid, side_by_side
 from zoo.run import Run
 
@@ -34,3 +36,26 @@ def reconstructions(lab: Lab, run: Run, count: int) -> tuple[np.ndarray, np.ndar
     images = run.dataset.split("test").images[:count]
     originals, decoded = zip(*reconstruct(lab.subject(run.path), images), strict=True)
     return np.concatenate(originals), np.concatenate(decoded)
+
+
+def bars(
+    axis: Any,
+    values: Mapping[str, Estimate],
+    floors: Mapping[str, float] | None = None,
+    intervals: Mapping[str, tuple[float, float]] | None = None,
+    unit: str = "nats",
+) -> None:
+    """One bar per name with its standard error, its floor as a line across it, and the interval of
+    the population's value as a line beside it."""
+    for i, (name, mean) in enumerate(values.items()):
+        axis.bar(i, mean.value, yerr=mean.standard_error, width=0.6, capsize=4, color="#4878a8")
+        if floors and name in floors:
+            label = "floor" if i == 0 else None
+            axis.hlines(floors[name], i - 0.4, i + 0.4, colors="#c44e52", label=label)
+        if intervals and name in intervals:
+            label = "population" if name == next(iter(intervals)) else None
+            axis.vlines(i + 0.36, *intervals[name], colors="#55a868", linewidth=3, label=label)
+    axis.set_xticks(range(len(values)), list(values))
+    axis.set_ylabel(unit)
+    if floors or intervals:
+        axis.legend()

@@ -7,9 +7,10 @@ from typing import Any
 
 from zoo.evaluation.latent.code_samplers import Aggregate
 from zoo.evaluation.latent.density_ratio_kl import RatioOptions, estimate
-from zoo.figures import bars, panels
+from zoo.figures import panels
 from zoo.paper.lab import Lab
 from zoo.paper.outcome import Claim, Outcome, column, compare_pairs, mean_and_error
+from zoo.paper.pictures import bars
 from zoo.records import INTERVAL
 
 Rows = list[dict[str, Any]]
@@ -132,7 +133,7 @@ def _measured(lab: Lab, metric: str, names: tuple[str, ...]) -> Rows:
 
 def _below(rows: Rows, name: str, statement: str) -> Claim:
     """The claim that an estimate lies below that of Monte Carlo."""
-    floor = mean_and_error(column(rows, "marginal_kl_floor"))[0]
+    floor = mean_and_error(column(rows, "marginal_kl_floor")).value
     unit = f"nats, over a floor of {floor:.4g}"
     return compare_pairs(statement, column(rows, name), column(rows, "marginal_kl"), unit)
 
@@ -141,7 +142,7 @@ def _bars(rows: Rows, names: tuple[str, ...]) -> tuple[str, Any]:
     figure, (axis,) = panels(1, size=(2.0 + len(names), 3.4))
     values = {name: mean_and_error(column(rows, name)) for name in names}
     floor, lower, upper = (
-        mean_and_error(column(rows, name))[0] for name in ("marginal_kl_floor", *INTERVAL)
+        mean_and_error(column(rows, name)).value for name in ("marginal_kl_floor", *INTERVAL)
     )
     bars(axis, values, dict.fromkeys(names, floor), {"marginal_kl": (lower, upper)})
     axis.tick_params(axis="x", labelrotation=20)

@@ -20,11 +20,12 @@ The experiments of "Distribution Matching in Variational Inference" (Rosca et al
 beyond it, as `zoo-paper` left them. This page is generated from the `result.json` files beside it;
 how large each experiment is stands under [Scales](#scales).
 
-A claim counts as *seen* or *not seen* where the difference that it speaks of exceeds two standard
-errors, over repeats where there are repeats; else it is *not decidable at this scale*. Three
-repeats a side, alike in spread, exceed two standard errors in 12 of 100 cases where there is no
-difference (Student's t, four degrees of freedom). A marginal KL stands beside its floor, `average
-KL - log N`, below which its estimate cannot fall. Times are elapsed, on one core of two or on
+A claim counts as *seen* or *not seen* where the 95 % interval of the difference that it speaks of
+leaves out zero; else it is *not decidable at this scale*. The interval is Student's t, over repeats
+where there are repeats, of pairs where the repeats share their runs, by Welch (1947) where they do
+not: of three repeats it is 2.8 to 4.3 standard errors to each side. Numbers after ± are one
+standard error. A marginal KL stands beside its floor, `average KL - log N`, below which its
+estimate cannot fall. Times are elapsed, on one core of two or on
 both, with other work beside; what the last call of a command found trained or measured is not in
 its time.
 

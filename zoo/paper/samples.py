@@ -28,8 +28,9 @@ def samples(lab: Lab) -> Outcome:
         pictures |= reconstructions_picture(lab, first, model)
         for seed, run in runs.items():
             pairs = reconstructions(lab, run, lab.scale.samples)
-            value, error = mean_and_error(mean_squared_error(*pairs).tolist())
-            rows.append({"model": model, "seed": seed, "mse": value, "standard_error": error})
+            mse = mean_and_error(mean_squared_error(*pairs).tolist())
+            row = {"model": model, "seed": seed, "mse": mse.value}
+            rows.append({**row, "standard_error": mse.standard_error})
     vae, hybrid = (mean_and_error(column(rows, "mse", model=model)) for model in _COMPARED)
     claim = compare(
         "AdversarialVB underperforms the VAE, here in its reconstructions",

@@ -131,25 +131,22 @@ def _claims(estimation: Rows, learning: Rows, d: int) -> list[Claim]:
     ]
     last = max(row["step"] for row in rows)
     shares = [abs(row["error"]) / row["true_kl"] for row in rows if row["step"] == last]
-    share, share_error = mean_and_error(shares)
     ends = [
         [row["true_kl"] for row in learning if (row["dimensions"], row["step"]) == (d, step)]
         for step in (0, last)
     ]
     drops = [math.log10(end / start) for start, end in zip(*ends, strict=True)]
-    drop, drop_error = mean_and_error(drops)
     sign, change = (-1, "fall") if d <= 10 else (1, "grow")
+    share, drop = (mean_and_error(values).value for values in (shares, drops))
     return [
         judge(
             f"d = {d}: the estimate of the KL is inaccurate (here: off by more than a tenth)",
-            share - 0.1,
-            share_error,
+            mean_and_error([share - 0.1 for share in shares]),
             f"mean |error| / true KL {share:.3g} after {last} updates",
         ),
         judge(
             f"d = {d}: learning by the density ratio makes the true KL {change}",
-            sign * drop,
-            drop_error,
+            mean_and_error([sign * drop for drop in drops]),
             f"mean log10 of the true KL's change {drop:.3g} over {last} updates",
         ),
     ]

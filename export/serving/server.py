@@ -16,6 +16,7 @@ from zoo.export.serving.grpc import grpc_server
 from zoo.export.serving.http_server import RestServer
 from zoo.export.serving.limits import Limits, Refusal
 from zoo.export.serving.model import ServedModel
+from zoo.handlers import handle
 
 _DRAIN_SECONDS = 30.0  # chosen; for gRPC calls under way when the server is told to stop
 
@@ -90,7 +91,8 @@ def _reported(address: str, port: int) -> Iterator[None]:
 
 
 class Stop:
-    """SIGINT and SIGTERM ask to stop; the second of either ends the process at once."""
+    """SIGINT and SIGTERM ask to stop; the second of either ends the process at once. One that the
+    process was started to ignore stays ignored."""
 
     def __init__(self) -> None:
         # The kernel may hand a signal to any thread, and one that waits for a lock would not see it
@@ -98,8 +100,7 @@ class Stop:
         self._noted, self._notes = socket.socketpair()
         self._notes.setblocking(False)
         self._wakeup = signal.set_wakeup_fd(self._notes.fileno())
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        self._before = {number: signal.signal(number, _let_go) for number in numbers}
+        self._before = handle(_let_go, (signal.SIGINT, signal.SIGTERM))
 
     def wait(self) -> None:
         """Returns when asked."""

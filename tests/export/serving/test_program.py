@@ -23,12 +23,13 @@ BANNER = r"REST http://127\.0\.0\.1:(\d+)/v1/models/vae, gRPC 127\.0\.0\.1:(\d+)
 
 
 @contextlib.contextmanager
-def program(model, *flags):
+def program(model, *flags, preexec_fn=None):
     """zoo-serve as a process, and its ports."""
     command = [sys.executable, "-m", "zoo.flags.serve", f"--model={model}", *flags]
     command += ["--rest_port=0", "--grpc_port=0"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as process:
+    options = {"cwd": ROOT, "text": True, "preexec_fn": preexec_fn}
+    with subprocess.Popen(command, **options, **pipes) as process:
         notice = process.stdout.readline()
         assert "in production, let TF Serving" in notice
         ports = re.search(BANNER, process.stdout.readline())
@@ -53,6 +54,21 @@ def test_serves_until_it_is_told_to_stop(folder, number, code, said):
         process.send_signal(number)
         out, err = process.communicate(timeout=30)
     assert (process.returncode, out, err) == (code, "", said)
+
+
+@pytest.mark.slow
+def test_what_is_ignored_stays_ignored(folder):
+    """As SIGINT in a background job of a shell."""
+
+    def ignore():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    with program(folder, preexec_fn=ignore) as (process, server):
+        process.send_signal(signal.SIGINT)
+        assert rest_predict(server, {"instances": [[0, 0, 0]]})[0] == 200
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (0, "", "")
 
 
 @pytest.mark.slow

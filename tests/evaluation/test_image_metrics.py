@@ -11,7 +11,7 @@ from zoo.data.images import ImageDataset, Split
 from zoo.errors import UsageError
 from zoo.evaluation.latent.active_units import ActiveUnitsMetric
 from zoo.evaluation.latent.aggregate_posterior import log_aggregate_posterior
-from zoo.evaluation.latent.low_posterior import LowPosterior
+from zoo.evaluation.latent.low_posterior import LowPosterior, as_bright
 from zoo.evaluation.protocol import Picture
 from zoo.evaluation.samples import neighbours
 from zoo.evaluation.samples.ms_ssim_diversity import MsSsimDiversity
@@ -129,6 +129,10 @@ def test_low_posterior_decodes_the_least_likely():
     # Where q(z) is low the data are far, and the code far from the prior's centre.
     assert records["low_posterior_distance"].value > records["low_posterior_distance_prior"].value
     decoded = model.all("decode", z=z[np.argsort(log_q)[:300]])["images"]
+    alike = records["low_posterior_distance_as_bright"]
+    rms = np.sqrt(np.square(decoded).mean(axis=(1, 2, 3)))
+    assert alike.details["brightness_of_lowest"] == pytest.approx(rms.mean(), rel=1e-6)
+    assert alike.details["brightness"] == pytest.approx(rms.mean(), rel=0.05) and alike.n == 300
     again = model.all("elbo", images=decoded, seed=5)
     for name in ("elbo", "kl"):
         assert records[f"low_posterior_{name}"].value == pytest.approx(again[name].mean(), rel=1e-5)
@@ -136,6 +140,18 @@ def test_low_posterior_decodes_the_least_likely():
             f"low_posterior_{name}"
         )
     assert records["low_posterior_kl"].value > records["low_posterior_kl_data"].value
+
+
+def test_as_bright_ones_are_the_nearest_and_none_twice(rng):
+    assert as_bright(np.array([1.0, 3.0, 2.9]), np.array([2.0, 0.9, 3.0, 9.0])).tolist() == [
+        1,
+        2,
+        0,
+    ]
+    wanted, brightness = rng.random(30), rng.random(1000)
+    index = as_bright(wanted, brightness)
+    assert len(set(index)) == 30
+    np.testing.assert_allclose(brightness[index], wanted, atol=0.02)
 
 
 def test_low_posterior_without_a_bound_or_by_another_score():

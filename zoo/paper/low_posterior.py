@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -35,29 +36,40 @@ def low_posterior(lab: Lab) -> Outcome:
         for record in records.values()
     ]
     values = {n: Estimate(record.value, record.standard_error) for n, record in records.items()}
-    claims = _claims(lab.dataset, values)
+    details = records["low_posterior_distance_as_bright"].details
+    brightness = [float(details[name]) for name in ("brightness", "brightness_of_lowest")]
+    claims = _claims(lab.dataset, values, brightness)
     return Outcome(claims, {"records": rows}, {**shown, **_pictures(lab, run)})
 
 
-def _claims(dataset: str, values: dict[str, Estimate]) -> list[Claim]:
+def _claims(dataset: str, values: dict[str, Estimate], brightness: Sequence[float]) -> list[Claim]:
     statement = "the ELBO flags low-posterior samples, giving them less than data"
     lower, higher = values["low_posterior_elbo"], values["low_posterior_elbo_data"]
     if not dataset.startswith("color_mnist"):
         statement = "the ELBO prefers low-posterior samples to data"
         lower, higher = higher, lower
+    # What of it is of images as these, and what of samples.
+    neighbours = {n: f"{values[f'low_posterior_{n}_neighbours'].value:.4g}" for n in ("elbo", "kl")}
     return [
-        compare(statement, lower, higher, "nats per example"),
         compare(
-            "low-posterior samples lie further from the training images than others",
-            values["low_posterior_distance_prior"],
+            statement,
+            lower,
+            higher,
+            f"nats per example; of their training neighbours {neighbours['elbo']}",
+        ),
+        compare(
+            "low-posterior samples lie further from the training images than others as bright",
+            values["low_posterior_distance_as_bright"],
             values["low_posterior_distance"],
-            "(root mean square over pixels in [0, 1])",
+            "(root mean square over pixels in [0, 1]; of their own pixels "
+            f"{brightness[0]:.3g} and {brightness[1]:.3g})",
         ),
         compare(
             "the codes of low-posterior samples lie further from the prior than data's",
             values["low_posterior_kl_data"],
             values["low_posterior_kl"],
-            "nats, KL(q(z|x)||p(z)) of the images encoded anew",
+            "nats, KL(q(z|x)||p(z)) of the images encoded anew; of their training neighbours "
+            f"{neighbours['kl']}",
         ),
     ]
 

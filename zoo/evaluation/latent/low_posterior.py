@@ -28,7 +28,12 @@ PRIOR_SAMPLES = 100_000  # K, chosen
 LOWEST = 1000  # m of the records and histograms, chosen
 LARGEST_SHARE = 10  # of K at least ten for each of m, chosen: among all samples none is lowest
 SHOWN = 64  # of the pictures, chosen
+CANDIDATES = 20_000  # among which as bright ones are sought, chosen
+_BLOCK = 1000  # images that are decoded at a time
 
+_AS_BRIGHT = (
+    "of prior samples as bright as those of the lowest (root mean square of pixels), each once"
+)
 _RANK = {"log_q": "log q(z)", "log_q_minus_log_p": "log q(z) - log p(z)"}
 
 
@@ -72,11 +77,21 @@ def least_likely(
     return np.argsort(log_q, kind="stable")[:count]
 
 
+def as_bright(wanted: np.ndarray, brightness: np.ndarray) -> np.ndarray:
+    """For each of `wanted` [M] the index [M] of the nearest `brightness` [N], N >= M, none twice:
+    the brightest choose first, as there are fewest of their kind."""
+    free, chosen = np.ones(len(brightness), bool), np.empty(len(wanted), np.int64)
+    for i in np.argsort(-wanted, kind="stable"):
+        chosen[i] = np.where(free, np.abs(brightness - wanted[i]), np.inf).argmin()
+        free[chosen[i]] = False
+    return chosen
+
+
 class LowPosterior(Metric):
     """What the decoder makes of the prior where q(z) is lowest (Algorithm 1)."""
 
     name = "low_posterior"
-    revision = 2
+    revision = 3
     needs = ("encode", "decode")
     uses = ("split", "num_samples", "seed")
     options = (
@@ -112,7 +127,11 @@ class LowPosterior(Metric):
         count = min(LOWEST, samples // LARGEST_SHARE)
         lowest = least_likely(z, log_q, count, settings.score, subject.log_prior)
 
-        details = {"score": settings.score, "samples": samples, "examples": len(encodings.mean)}
+        details: dict[str, Any] = {
+            "score": settings.score,
+            "samples": samples,
+            "examples": len(encodings.mean),
+        }
         rank = f"of the {count} of {samples} prior samples with the lowest {_RANK[settings.score]}"
         what = f"mean log q(z) of the aggregate posterior of {'+'.join(ENCODED_SPLITS)}, nats,"
         prior_what = f"{what} of all prior samples"
@@ -123,12 +142,16 @@ class LowPosterior(Metric):
         train = dataset.split("train").images
         index, distance = nearest_neighbours(images, train)
         what = "distance to the nearest training image, root mean square over pixels in [0, 1],"
-        for name, values, of in (
-            ("_prior", nearest_neighbours(ordinary, train)[1], f"of {count} prior samples"),
-            ("", distance, rank),
+        others = np.setdiff1d(np.arange(samples), lowest)[:CANDIDATES]
+        alike, brightness = _as_bright(subject, z[others], images)
+        for name, group, of, more in (
+            ("_prior", ordinary, f"of {count} prior samples", details),
+            ("_as_bright", alike, _AS_BRIGHT, details | brightness),
+            ("", images, rank, details),
         ):
+            values = distance if group is images else nearest_neighbours(group, train)[1]
             metric = f"low_posterior_distance{name}"
-            yield mean_record(metric, values, "train", f"{what} {of}", **details)
+            yield mean_record(metric, values, "train", f"{what} {of}", **more)
         yield Picture("samples", *_grids(images, train[index], ordinary, settings.score))
 
         if "elbo" in subject.functions:
@@ -150,6 +173,24 @@ def _decode(subject: Subject, z: np.ndarray) -> np.ndarray:
             "expected 0 to 1"
         )
     return np.clip(images, 0, 1)
+
+
+def _as_bright(
+    subject: Subject, z: np.ndarray, images: np.ndarray
+) -> tuple[np.ndarray, dict[str, float]]:
+    """As many decoded samples [M, H, W, C] of the codes `z` [N, D] as there are `images`, as bright
+    as these, and the mean brightness of both: a brighter image lies further from everything."""
+    blocks = np.array_split(z, -(-len(z) // _BLOCK))
+    found = np.concatenate([_brightness(_decode(subject, block)) for block in blocks])
+    wanted = _brightness(images)
+    index = as_bright(wanted, found)
+    means = {"brightness_of_lowest": wanted.mean(), "brightness": found[index].mean()}
+    return _decode(subject, z[index]), {name: float(value) for name, value in means.items()}
+
+
+def _brightness(images: np.ndarray) -> np.ndarray:
+    """Root mean square of the pixels of each of `images`, [M]."""
+    return np.sqrt(np.square(images, dtype=np.float64).mean(axis=(1, 2, 3)))
 
 
 def _grids(

@@ -93,7 +93,7 @@ EXPERIMENTS = {
         "zoo.paper.synthetic.synthetic",
         "Figures 18 to 20",
         "density ratios of Gaussians, where the truth is known",
-        _cost("22 min"),
+        _cost("22 min", "50 min"),
         data="none",
     ),
     "density_models": Experiment(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from zoo.files import atomic_file, read_json
 from zoo.markdown import table
 from zoo.paper import EXPERIMENTS
 from zoo.paper.scales import SCALES
-from zoo.paper.statements import Result, summary
+from zoo.paper.statements import Result, summary, verdicts
 
 LONGEST = 24  # rows of a table that the page shows; longer ones are in their files
 _INTRODUCTION = """# Results
@@ -34,7 +35,7 @@ drop the trained flow of RealNVP, and with it to measure another posterior. With
 training gave 13.12 ± 0.1 nats.
 """
 _SHORT = """The paper's main statements, with the verdicts of all claims that speak of each, and the
-numbers of the first of them; all claims stand below, each with its own.
+numbers of the first of them; all claims stand below, each with its own: of {total}, {verdicts}.
 """
 
 
@@ -43,7 +44,9 @@ def write_page(folder: Path) -> Path:
     results = list(find_results(folder))
     parts = [_INTRODUCTION]
     if short := list(summary(results)):
-        parts += ["## In a hurry\n", _SHORT, markdown_table(short)]
+        counts = Counter(claim["verdict"] for _, _, result in results for claim in result["claims"])
+        told = _SHORT.format(total=counts.total(), verdicts=verdicts(counts))
+        parts += ["## In a hurry\n", told, markdown_table(short)]
     parts += ["## Claims\n", _claims(results)]
     for name, found in itertools.groupby(results, lambda result: result.experiment):
         for i, (_, place, result) in enumerate(found):

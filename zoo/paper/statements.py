@@ -110,11 +110,11 @@ def summary(results: Sequence[Result]) -> Iterator[dict[str, str]]:
             and (claims := [c for c in result.found["claims"] if _speaks_of(c, statement)])
         ]
         if speaking:
-            verdicts = Counter(claim["verdict"] for _, claims in speaking for claim in claims)
+            counts = Counter(claim["verdict"] for _, claims in speaking for claim in claims)
             numbers = (_of_dataset(result, claims[0]["numbers"]) for result, claims in speaking)
             yield {
                 "the paper says": statement.text,
-                "here": _verdicts(verdicts),
+                "here": verdicts(counts),
                 "numbers": "; ".join(numbers),
                 "picture": _picture(statement, speaking[0][0]),
             }
@@ -130,7 +130,8 @@ def _of_dataset(result: Result, numbers: str) -> str:
     return f"{dataset}: {numbers}" if dataset else numbers
 
 
-def _verdicts(counts: Counter[str]) -> str:
+def verdicts(counts: Counter[str]) -> str:
+    """How many claims have which verdict, most first; the verdict alone where all have one."""
     if len(counts) == 1:
         return f"**{next(iter(counts))}**"
     return ", ".join(f"{count} **{verdict}**" for verdict, count in counts.most_common())

@@ -89,6 +89,7 @@ def test_it_draws_from_the_fit(parent, made):
 
 def test_the_new_run_is_a_run(parent, made, tmp_path):
     assert made.model.fingerprint == zoo.load_run(made.path).model.fingerprint
+    assert made.history() == parent.history() != []
     assert made.model.bound_status == "estimate" and int(made.model.step.numpy()) == 4
     assert made.config.differences(parent.config) == [
         f"prior: '{made.config.model.prior}' -> 'standard_normal'"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,9 @@ def fit_prior(
             made.keep_data(dataset)
         kept.keep(made.path, model.own.get_config(), begun=False)
         made.checkpoints.save(model)
+        if run.metrics_file.exists():  # the weights' log goes with them
+            shutil.copyfile(run.metrics_file, made.metrics_file)
+            made.forget_metrics_after(int(model.step.numpy()))
         of = {"run": str(run.path.resolve()), "weights": subject.weights}
         write_json(temporary / "prior.json", {"prior": prior, **of, **dataclasses.asdict(fit)})
     return Run.open(target), fit

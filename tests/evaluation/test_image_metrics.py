@@ -143,11 +143,8 @@ def test_low_posterior_decodes_the_least_likely():
 
 
 def test_as_bright_ones_are_the_nearest_and_none_twice(rng):
-    assert as_bright(np.array([1.0, 3.0, 2.9]), np.array([2.0, 0.9, 3.0, 9.0])).tolist() == [
-        1,
-        2,
-        0,
-    ]
+    index = as_bright(np.array([1.0, 3.0, 2.9]), np.array([2.0, 0.9, 3.0, 9.0]))
+    assert index.tolist() == [1, 2, 0]
     wanted, brightness = rng.random(30), rng.random(1000)
     index = as_bright(wanted, brightness)
     assert len(set(index)) == 30

@@ -48,9 +48,9 @@ The trained models that come with the zoo: `zoo.from_pretrained(NAME)`, and `--p
 `python -m zoo.pretrained.gallery docs/gallery.md`.
 
 In the picture of all: a row of samples each, of seed 0, which gives all models of one latent size
-and of the prior N(0, I) the same codes, with their Inception Scores. In each further picture: {ROWS} rows of samples, of the
-same seed; where the model has an encoder, {COLUMNS} images of the test split above their
-reconstructions, and the walk between the first two of these.
+and of the prior N(0, I) the same codes, with their Inception Scores. In each further picture:
+{ROWS} rows of samples, of the same seed; where the model has an encoder, {COLUMNS} images of the
+test split above their reconstructions, and the walk between the first two of these.
 """
 
 

@@ -19,7 +19,9 @@ from zoo.config import EvaluationConfig
 from zoo.errors import UsageError
 from zoo.evaluation.runner import evaluate
 from zoo.evaluation.subject.subject import Subject
-from zoo.pretrained import open_pretrained
+from zoo.files import read_json, write_json
+from zoo.manifest import write_manifest
+from zoo.pretrained import MANIFEST, open_pretrained
 from zoo.pretrained.saving import keep_records, save_pretrained
 from zoo.records import Entry, shown
 from zoo.registry import INSTRUMENTS
@@ -48,6 +50,7 @@ def ship(run: Run, name: str, limits: str) -> Path:
         UsageError: there is one of that name already, or it cannot be written.
     """
     folder = save_pretrained(run, PLACE / name, name, limits=limits, half=True)
+    _forget_place(folder)
     if run.config.model.model in INSTRUMENTS:
         return folder
     kept = _measured(Run.open(folder))
@@ -55,6 +58,15 @@ def ship(run: Run, name: str, limits: str) -> Path:
         print(f"{ours['metric']:28} half {shown(ours)}, full {shown(full)}")
     keep_records(folder, kept)
     return folder
+
+
+def _forget_place(folder: Path) -> None:
+    """Leaves of the images' place on this machine the last name, as a user may have it too."""
+    config = read_json(folder / "config.json")
+    if place := config["data"]["data_dir"]:
+        config["data"]["data_dir"] = Path(place).name
+        write_json(folder / "config.json", config)
+        write_manifest(folder, MANIFEST)
 
 
 def _measured(run: Run) -> list[Entry]:

@@ -69,7 +69,7 @@ def many_latents(lab: Lab) -> Outcome:
 def _claims(
     rows: Rows, where: str, variants: Iterable[str], metrics: Sequence[str]
 ) -> Iterator[Claim]:
-    statement = f"{where}: the VAE's posterior means are sparse, the AAE's dense"
+    statement = f"{where}: the VAE's posterior means are sparser than the AAE's"
     for name, (by, unit) in _SPARSITY.items():
         vae, aae = (mean_and_error(column(rows, name, model=m)) for m in ("vae", "aae"))
         # More of Hoyer's measure is sparser, of the others denser.

@@ -92,7 +92,11 @@ def complete(tmp_path_factory):
         ("zoo-train --model=vg", ["vgh", "vgh_plus_plus"]),
         (
             "zoo-train --preset=color_mnist_mini/vae_",
-            ["color_mnist_mini/vae_gan", "color_mnist_mini/vae_real_nvp"],
+            [
+                "color_mnist_mini/vae_gan",
+                "color_mnist_mini/vae_real_nvp",
+                "color_mnist_mini/vae_vamp",
+            ],
         ),
         ("zoo-evaluate --metrics=wass", ["wasserstein_critic"]),
         ("zoo-evaluate --run_dir=runs/a", ["runs/a vae"]),

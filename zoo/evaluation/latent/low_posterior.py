@@ -29,7 +29,6 @@ LOWEST = 1000  # m of the records and histograms, chosen
 LARGEST_SHARE = 10  # of K at least ten for each of m, chosen: among all samples none is lowest
 SHOWN = 64  # of the pictures, chosen
 CANDIDATES = 20_000  # among which as bright ones are sought, chosen
-_BLOCK = 1000  # images that are decoded at a time
 
 _AS_BRIGHT = (
     "of prior samples as bright as those of the lowest (root mean square of pixels), each once"
@@ -127,11 +126,7 @@ class LowPosterior(Metric):
         count = min(LOWEST, samples // LARGEST_SHARE)
         lowest = least_likely(z, log_q, count, settings.score, subject.log_prior)
 
-        details: dict[str, Any] = {
-            "score": settings.score,
-            "samples": samples,
-            "examples": len(encodings.mean),
-        }
+        details = {"score": settings.score, "samples": samples, "examples": len(encodings.mean)}
         rank = f"of the {count} of {samples} prior samples with the lowest {_RANK[settings.score]}"
         what = f"mean log q(z) of the aggregate posterior of {'+'.join(ENCODED_SPLITS)}, nats,"
         prior_what = f"{what} of all prior samples"
@@ -144,14 +139,13 @@ class LowPosterior(Metric):
         what = "distance to the nearest training image, root mean square over pixels in [0, 1],"
         others = np.setdiff1d(np.arange(samples), lowest)[:CANDIDATES]
         alike, brightness = _as_bright(subject, z[others], images)
-        for name, group, of, more in (
-            ("_prior", ordinary, f"of {count} prior samples", details),
-            ("_as_bright", alike, _AS_BRIGHT, details | brightness),
-            ("", images, rank, details),
+        for name, values, of, more in (
+            ("_prior", nearest_neighbours(ordinary, train)[1], f"of {count} prior samples", {}),
+            ("_as_bright", nearest_neighbours(alike, train)[1], _AS_BRIGHT, brightness),
+            ("", distance, rank, {}),
         ):
-            values = distance if group is images else nearest_neighbours(group, train)[1]
             metric = f"low_posterior_distance{name}"
-            yield mean_record(metric, values, "train", f"{what} {of}", **more)
+            yield mean_record(metric, values, "train", f"{what} {of}", **details, **more)
         yield Picture("samples", *_grids(images, train[index], ordinary, settings.score))
 
         if "elbo" in subject.functions:
@@ -166,22 +160,27 @@ class LowPosterior(Metric):
 
 def _decode(subject: Subject, z: np.ndarray) -> np.ndarray:
     """Decoder means [M, H, W, C], fit to be encoded again."""
-    images = subject.all("decode", z=z)["images"]
-    if images.min() < -1e-3 or images.max() > 1 + 1e-3:
-        raise UsageError(
-            f"{subject.name}: its decode gives images from {images.min():g} to {images.max():g}: "
-            "expected 0 to 1"
-        )
-    return np.clip(images, 0, 1)
+    return np.concatenate(list(_decoded(subject, z)))
+
+
+def _decoded(subject: Subject, z: np.ndarray) -> Iterator[np.ndarray]:
+    """The same in batches."""
+    for batch in subject.batches("decode", z=z):
+        images = batch["images"]
+        if images.min() < -1e-3 or images.max() > 1 + 1e-3:
+            raise UsageError(
+                f"{subject.name}: its decode gives images from {images.min():g} to "
+                f"{images.max():g}: expected 0 to 1"
+            )
+        yield np.clip(images, 0, 1)
 
 
 def _as_bright(
     subject: Subject, z: np.ndarray, images: np.ndarray
-) -> tuple[np.ndarray, dict[str, float]]:
+) -> tuple[np.ndarray, dict[str, Any]]:
     """As many decoded samples [M, H, W, C] of the codes `z` [N, D] as there are `images`, as bright
     as these, and the mean brightness of both: a brighter image lies further from everything."""
-    blocks = np.array_split(z, -(-len(z) // _BLOCK))
-    found = np.concatenate([_brightness(_decode(subject, block)) for block in blocks])
+    found = np.concatenate([_brightness(batch) for batch in _decoded(subject, z)])
     wanted = _brightness(images)
     index = as_bright(wanted, found)
     means = {"brightness_of_lowest": wanted.mean(), "brightness": found[index].mean()}

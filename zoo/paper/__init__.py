@@ -53,6 +53,12 @@ EXPERIMENTS = {
         "marginal KL of VAEs with Gaussian and RealNVP posteriors",
         _cost("16 min", "16 min"),
     ),
+    "posterior_sizes": Experiment(
+        "zoo.paper.marginal.posterior_sizes",
+        "Figure 1",
+        "both posteriors by latent size, width and length of training, up to the paper's",
+        _cost("not run yet"),
+    ),
     "low_posterior": Experiment(
         "zoo.paper.low_posterior.low_posterior",
         "Figures 2, 3, 10 to 15",

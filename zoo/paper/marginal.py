@@ -9,20 +9,28 @@ from matplotlib.figure import Figure
 
 from zoo.figures import panels
 from zoo.paper.lab import Lab
-from zoo.paper.outcome import Claim, Estimate, Outcome, column, compare, mean_and_error
+from zoo.paper.outcome import (
+    Claim,
+    Estimate,
+    Outcome,
+    column,
+    compare,
+    compare_pairs,
+    mean_and_error,
+)
 from zoo.paper.pictures import Pictures, bars, reconstructions_picture, samples_picture
 from zoo.records import INTERVAL
 
 Rows = list[dict[str, Any]]
-_CAPTION = (
-    "KL(q(z)||p(z)) by Monte Carlo over training and validation set, nats: mean and standard error "
-    "over seeds; the floor average KL - log N in red, the interval of the population's in green."
-)
+_KL = "KL(q(z)||p(z)) by Monte Carlo over training and validation set, nats"
+_LINES = "the floor average KL - log N in red, the interval of the population's in green."
+_CAPTION = f"{_KL}: mean and standard error over seeds; {_LINES}"
+_POSTERIORS = {"gaussian": {}, "real_nvp": {"posterior": "real_nvp"}}
 
 
 def posteriors(lab: Lab) -> Outcome:
     """VAEs with Gaussian and RealNVP posteriors (Figure 1)."""
-    rows = _marginal_kl(lab, {"gaussian": {}, "real_nvp": {"posterior": "real_nvp"}})
+    rows = _marginal_kl(lab, _POSTERIORS, lab.scale.seeds)
     claim = _claim(
         "the RealNVP posterior's marginal KL is not below the Gaussian's, here by less than a "
         "tenth",
@@ -33,10 +41,33 @@ def posteriors(lab: Lab) -> Outcome:
     return Outcome([claim], {"marginal_kl": rows}, {"marginal_kl": (_CAPTION, _bars(rows))})
 
 
+def posterior_sizes(lab: Lab) -> Outcome:
+    """VAEs with both posteriors by latent size, width and length of training, a pair each."""
+    pairs = [
+        _marginal_kl(lab, _POSTERIORS, lab.scale.seeds[:1], **sizes)
+        for sizes in lab.scale.posterior_pairs
+    ]
+    ratios = [real_nvp["marginal_kl"] / gaussian["marginal_kl"] for gaussian, real_nvp in pairs]
+    claim = compare_pairs(
+        "the RealNVP posterior's marginal KL is not below the Gaussian's, here by less than a "
+        "tenth, whatever the latent size and the length of training",
+        [0.9] * len(ratios),
+        ratios,
+        "(the RealNVP's over the Gaussian's, mean over pairs)",
+    )
+    figure, axes = panels(len(pairs))
+    for axis, rows in zip(axes, pairs, strict=True):
+        _draw(axis, rows)
+        axis.set_title("{latent_size} latents, width {width}, {steps:,} steps".format(**rows[0]))
+    caption = f"{_KL}, one run each; {_LINES}"
+    table = [row for pair in pairs for row in pair]
+    return Outcome([claim], {"marginal_kl": table}, {"marginal_kl": (caption, figure)})
+
+
 def likelihoods(lab: Lab) -> Outcome:
     """VAEs with Bernoulli and QuantizedNormal likelihoods (Figure 22)."""
     variants = {"bernoulli": {}, "quantized_normal": {"likelihood": "quantized_normal"}}
-    rows = _marginal_kl(lab, variants)
+    rows = _marginal_kl(lab, variants, lab.scale.seeds)
     pictures: Pictures = {"marginal_kl": (_CAPTION, _bars(rows))}
     for name, settings in variants.items():
         run = lab.train("vae", seed=lab.scale.seeds[0], **settings)
@@ -49,15 +80,22 @@ def likelihoods(lab: Lab) -> Outcome:
     return Outcome([claim], {"marginal_kl": rows}, pictures)
 
 
-def _marginal_kl(lab: Lab, variants: Mapping[str, Mapping[str, Any]]) -> Rows:
+def _marginal_kl(
+    lab: Lab, variants: Mapping[str, Mapping[str, Any]], seeds: Sequence[int], **sizes: Any
+) -> Rows:
     """One row per variant and seed."""
     rows = []
     for name, settings in variants.items():
-        for seed in lab.scale.seeds:
-            run = lab.train("vae", seed=seed, **settings)
+        for seed in seeds:
+            run = lab.train("vae", seed=seed, **settings, **sizes)
             records = lab.measure(run, "population_kl") | lab.measure(run, "marginal_kl")
+            about = {
+                "latent_size": run.config.model.latent_size,
+                "width": run.config.model.width,
+                "steps": run.config.training.steps,
+            }
             values = {metric: record["value"] for metric, record in records.items()}
-            rows.append({"variant": name, "seed": seed, **values})
+            rows.append({"variant": name, "seed": seed, **about, **values})
     return rows
 
 
@@ -84,8 +122,13 @@ def _claim(statement: str, rows: Rows, variants: Sequence[str], margin: float = 
 
 def _bars(rows: Rows) -> Figure:
     figure, (axis,) = panels(1)
+    _draw(axis, rows)
+    return figure
+
+
+def _draw(axis: Any, rows: Rows) -> None:
+    """A bar per variant."""
     variants = list(dict.fromkeys(row["variant"] for row in rows))
     values = {v: _over_seeds(rows, v, "marginal_kl") for v in variants}
     floors = {v: _over_seeds(rows, v, "marginal_kl_floor").value for v in variants}
     bars(axis, values, floors, {v: _interval(rows, v) for v in variants})
-    return figure

@@ -12,13 +12,13 @@ class Statement(NamedTuple):
 
     Attributes:
         text: the sentence.
-        experiment: key in `zoo.paper.EXPERIMENTS`.
-        claims: words of which its claims there have one; all claims where there are none.
-        picture: of the experiment; empty where it has none.
+        experiments: keys in `zoo.paper.EXPERIMENTS`.
+        claims: words of which their claims there have one; all claims where there are none.
+        picture: of the first experiment; empty where it has none.
     """
 
     text: str
-    experiment: str
+    experiments: tuple[str, ...]
     claims: tuple[str, ...] = ()
     picture: str = ""
 
@@ -26,60 +26,62 @@ class Statement(NamedTuple):
 STATEMENTS = (
     Statement(
         "A posterior richer than a Gaussian, RealNVP, does not bring q(z) nearer to p(z).",
-        "posteriors",
+        ("posteriors", "posterior_sizes"),
         picture="marginal_kl",
     ),
     Statement(
         "A VAE has samples from where q(z) has no mass: the bound flags them, and their pixels and "
         "codes are unlike those of data.",
-        "low_posterior",
+        ("low_posterior",),
         picture="samples",
     ),
     Statement(
-        "A density ratio underestimates the marginal KL.", "density_ratio", picture="estimates"
+        "A density ratio underestimates the marginal KL.", ("density_ratio",), picture="estimates"
     ),
     Statement(
         "The estimate by a density ratio depends on the classifier: one more layer, or noise, "
         "raises it.",
-        "classifier_sensitivity",
+        ("classifier_sensitivity",),
     ),
     Statement(
         "What hybrids offer in the place of a bound does not tell how training goes; the VAE's "
         "does.",
-        "bounds",
+        ("bounds",),
         picture="curves",
     ),
     Statement(
         "With many more latents than needed a VAE leaves them unused, an AAE uses all and "
         "struggles.",
-        "many_latents",
+        ("many_latents",),
         picture="1000-spread",
     ),
-    Statement("VGH++ does better than VGH.", "comparison", ("than vgh (paper)",), "sweep"),
+    Statement("VGH++ does better than VGH.", ("comparison",), ("than vgh (paper)",), "sweep"),
     Statement(
         "By its samples VGH++ does better than VAE and AAE.",
-        "comparison",
+        ("comparison",),
         ("than vae (", "than aae ("),
         "sweep",
     ),
     Statement(
         "GANs do better than VGH++ still.",
-        "comparison",
+        ("comparison",),
         ("than vgh_plus_plus",),
         "sweep",
     ),
     Statement(
         "Density ratios of Gaussians are inaccurate; learning by them works in few dimensions, and "
         "fails in many.",
-        "synthetic",
+        ("synthetic",),
         picture="learning",
     ),
     Statement(
-        "Density models, too, underestimate the marginal KL.", "density_models", picture="estimates"
+        "Density models, too, underestimate the marginal KL.",
+        ("density_models",),
+        picture="estimates",
     ),
     Statement(
         "With QuantizedNormal the marginal KL is larger than with Bernoulli.",
-        "likelihoods",
+        ("likelihoods",),
         picture="marginal_kl",
     ),
 )
@@ -100,13 +102,13 @@ class Result(NamedTuple):
 
 
 def summary(results: Sequence[Result]) -> Iterator[dict[str, str]]:
-    """A row per statement whose experiment has been run: what the paper says, the verdicts of its
-    claims, the numbers of the first of them on each data set, and a picture."""
+    """A row per statement of which an experiment has been run: what the paper says, the verdicts of
+    its claims, the numbers of the first of each result, and a picture."""
     for statement in STATEMENTS:
         speaking = [
             (result, claims)
             for result in results
-            if result.experiment == statement.experiment
+            if result.experiment in statement.experiments
             and (claims := [c for c in result.found["claims"] if _speaks_of(c, statement)])
         ]
         if speaking:

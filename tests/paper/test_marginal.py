@@ -1,0 +1,60 @@
+"""What the study of posteriors makes of the numbers of its runs."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from zoo.paper.marginal import posterior_sizes
+from zoo.paper.outcome import NOT_SEEN, SEEN, UNDECIDED
+from zoo.paper.scales import SCALES
+
+SIZES = {"latent_size": 50, "width": 0.5, "steps": 6000}
+
+
+class FakeLab:
+    """Its runs measure what they are told: the RealNVP's marginal KL is `ratio` times the
+    Gaussian's, with a spread over pairs."""
+
+    scale = SCALES["medium"]
+
+    def __init__(self, ratio, spread):
+        self.ratio, self.spread = ratio, spread
+
+    def train(self, model, seed, posterior="gaussian", **sizes):
+        assert model == "vae" and seed == self.scale.seeds[0]
+        found = {**SIZES, **sizes}
+        return SimpleNamespace(
+            posterior=posterior,
+            config=SimpleNamespace(
+                model=SimpleNamespace(latent_size=found["latent_size"], width=found["width"]),
+                training=SimpleNamespace(steps=found["steps"]),
+            ),
+        )
+
+    def measure(self, run, metric):
+        if metric == "population_kl":
+            return {f"{metric}_{end}": {"value": v} for end, v in (("lower", 2.0), ("upper", 9.0))}
+        size, steps = run.config.model.latent_size, run.config.training.steps
+        factor = self.ratio + self.spread * (size / 50 - 1) if run.posterior == "real_nvp" else 1
+        kl = 0.1 * size * factor * (2 if steps == 100_000 else 1)
+        return {metric: {"value": kl}, f"{metric}_floor": {"value": 0.9 * kl}}
+
+
+@pytest.mark.parametrize(
+    ("ratio", "spread", "verdict"),
+    [(1.0, 0.05, SEEN), (0.95, 0.01, SEEN), (0.7, 0.05, NOT_SEEN), (0.92, 0.5, UNDECIDED)],
+)
+def test_pairs_of_every_size_decide_together(ratio, spread, verdict):
+    outcome = posterior_sizes(FakeLab(ratio, spread))
+    (claim,) = outcome.claims
+    assert claim.verdict == verdict, claim.numbers
+    pairs = len(FakeLab.scale.posterior_pairs)
+    mean = ratio + spread * ((10 + 75) / 50 - 2) / pairs
+    assert f"0.9 against {mean:.4g} (" in claim.numbers
+    table = outcome.tables["marginal_kl"]
+    assert [row["variant"] for row in table] == ["gaussian", "real_nvp"] * pairs
+    assert [(row["latent_size"], row["width"], row["steps"]) for row in table[::2]] == [
+        (10, 0.5, 6000), (50, 0.5, 6000), (75, 0.5, 6000), (50, 1.0, 10_000), (50, 1.0, 100_000)
+    ]  # fmt: skip
+    _, figure = outcome.pictures["marginal_kl"]
+    assert figure.axes[4].get_title() == "50 latents, width 1.0, 100,000 steps"

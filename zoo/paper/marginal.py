@@ -58,6 +58,7 @@ def posterior_sizes(lab: Lab) -> Outcome:
     figure, axes = panels(len(pairs))
     for axis, rows in zip(axes, pairs, strict=True):
         _draw(axis, rows)
+        axis.legend(loc="lower center", fontsize=8)
         axis.set_title("{latent_size} latents, width {width}, {steps:,} steps".format(**rows[0]))
     caption = f"{_KL}, one run each; {_LINES}"
     table = [row for pair in pairs for row in pair]
@@ -88,7 +89,9 @@ def _marginal_kl(
     for name, settings in variants.items():
         for seed in seeds:
             run = lab.train("vae", seed=seed, **settings, **sizes)
-            records = lab.measure(run, "population_kl") | lab.measure(run, "marginal_kl")
+            records: dict[str, Any] = {}
+            for metric in ("population_kl", "marginal_kl", "elbo"):
+                records |= lab.measure(run, metric)
             about = {
                 "latent_size": run.config.model.latent_size,
                 "width": run.config.model.width,

@@ -53,12 +53,12 @@ def posterior_sizes(lab: Lab) -> Outcome:
         "tenth, whatever the latent size and the length of training",
         [0.9] * len(ratios),
         ratios,
-        "(the RealNVP's over the Gaussian's, mean over pairs)",
+        "(least allowed, and the RealNVP's marginal KL over the Gaussian's, mean over pairs)",
     )
     figure, axes = panels(len(pairs))
     for axis, rows in zip(axes, pairs, strict=True):
         _draw(axis, rows)
-        axis.legend(loc="lower center", fontsize=8)
+        axis.legend(loc="center", fontsize=8)
         axis.set_title("{latent_size} latents, width {width}, {steps:,} steps".format(**rows[0]))
     caption = f"{_KL}, one run each; {_LINES}"
     table = [row for pair in pairs for row in pair]

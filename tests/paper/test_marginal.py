@@ -58,3 +58,13 @@ def test_pairs_of_every_size_decide_together(ratio, spread, verdict):
     ]  # fmt: skip
     _, figure = outcome.pictures["marginal_kl"]
     assert figure.axes[4].get_title() == "50 latents, width 1.0, 100,000 steps"
+
+
+def test_a_posterior_that_is_the_prior_leaves_the_ratio_open():
+    lab = FakeLab(1.0, 0.0)
+    lab.measure = lambda run, metric: {
+        name: {"value": 0.0}
+        for name in (metric, f"{metric}_floor", f"{metric}_lower", f"{metric}_upper")
+    }
+    (claim,) = posterior_sizes(lab).claims
+    assert claim.verdict == UNDECIDED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -47,7 +48,10 @@ def posterior_sizes(lab: Lab) -> Outcome:
         _marginal_kl(lab, _POSTERIORS, lab.scale.seeds[:1], **sizes)
         for sizes in lab.scale.posterior_pairs
     ]
-    ratios = [real_nvp["marginal_kl"] / gaussian["marginal_kl"] for gaussian, real_nvp in pairs]
+    ratios = [  # undefined where the Gaussian's codes are the prior's
+        real_nvp["marginal_kl"] / (gaussian["marginal_kl"] or math.nan)
+        for gaussian, real_nvp in pairs
+    ]
     claim = compare_pairs(
         "the RealNVP posterior's marginal KL is not below the Gaussian's, here by less than a "
         "tenth, whatever the latent size and the length of training",

@@ -96,18 +96,21 @@ class Lab:
             raise Stopped(f"stopped while training {name}; the same command goes on")
         return run
 
-    def measure(self, run: Run, metric: str, **settings: Any) -> dict[str, dict[str, Any]]:
-        """The records of one metric by name, kept in the run folder; `settings` are those of an
-        evaluation."""
-        found = evaluate(
-            self.subject(run.path),
-            run.dataset,
-            [metric],
-            self._settings(metric, **settings),
-            run.evaluation_file,
-            self._progress,
-        )
-        return {record["metric"]: record for record in found}
+    def measure(self, run: Run, *metrics: str, **settings: Any) -> dict[str, float]:
+        """The values that these metrics record, by record; the records are kept in the run folder.
+        `settings` are those of an evaluation."""
+        values: dict[str, float] = {}
+        for metric in metrics:
+            found = evaluate(
+                self.subject(run.path),
+                run.dataset,
+                [metric],
+                self._settings(metric, **settings),
+                run.evaluation_file,
+                self._progress,
+            )
+            values |= {record["metric"]: record["value"] for record in found}
+        return values
 
     def show(self, run: Run, metric: str) -> tuple[dict[str, Record], dict[str, tuple[str, Any]]]:
         """The records of one metric by name, and its pictures, each with its caption; not kept."""

@@ -80,9 +80,7 @@ def latent_matching(lab: Lab) -> Outcome:
 def _latent(lab: Lab, run: Run) -> dict[str, float]:
     """The marginal KL and its interval, of a posterior that has a density; else the lower end."""
     explicit = run.model.encoder.head.explicit
-    metrics = ("population_kl", *(("marginal_kl",) if explicit else ()))
-    records = [record for metric in metrics for record in lab.measure(run, metric).items()]
-    return {name: record["value"] for name, record in records}
+    return lab.measure(run, "population_kl", *(("marginal_kl",) if explicit else ()))
 
 
 def _distances(lab: Lab, run: Run) -> dict[str, float]:

@@ -68,19 +68,21 @@ def density_models(lab: Lab) -> Outcome:
 
 def classifier_sensitivity(lab: Lab) -> Outcome:
     """How far the classifier's settings move the density ratio's estimate (Tables 1 and 2)."""
-    tables: dict[str, Rows] = {"table_1": [], "table_2": []}
+    grids = {"table_1": TABLE_1, "table_2": TABLE_2}
+    distinct = dict.fromkeys(tuple(options.items()) for options, _ in (*TABLE_1, *TABLE_2))
+    tables: dict[str, Rows] = {name: [] for name in grids}
     monte_carlo = []
     for seed in lab.scale.seeds:
         run = lab.train("vae", seed=seed)
-        monte_carlo.append(lab.measure(run, "marginal_kl")["marginal_kl"]["value"])
+        monte_carlo.append(lab.measure(run, "marginal_kl")["marginal_kl"])
         aggregate = Aggregate.of(lab.subject(run.path), run.dataset)
-        found: dict[tuple[Any, ...], dict[str, Any]] = {}  # the tables share a setting
-        for name, grid in (("table_1", TABLE_1), ("table_2", TABLE_2)):
-            for options, paper in grid:
-                key = tuple(options.items())
-                if key not in found:
-                    found[key] = _sensitivity(lab, aggregate, options)
-                tables[name].append({"seed": seed, **found[key], "paper": paper})
+        # By settings, of which the tables share one.
+        found = {options: _sensitivity(lab, aggregate, dict(options)) for options in distinct}
+        for name, grid in grids.items():
+            tables[name] += [
+                {"seed": seed, **found[tuple(options.items())], "paper": paper}
+                for options, paper in grid
+            ]
     mean = sum(monte_carlo) / len(monte_carlo)
     claims = [
         claim for name, rows in tables.items() for claim in _sensitivity_claims(name, rows, mean)
@@ -123,11 +125,9 @@ def _measured(lab: Lab, metric: str, names: tuple[str, ...]) -> Rows:
     rows = []
     for seed in lab.scale.seeds:
         run = lab.train("vae", seed=seed)
-        records: dict[str, Any] = {}
-        for each in ("population_kl", metric, "marginal_kl"):
-            records |= lab.measure(run, each)
+        values = lab.measure(run, "population_kl", metric, "marginal_kl")
         shown = (*names, "marginal_kl_floor", *INTERVAL)
-        rows.append({"seed": seed, **{name: records[name]["value"] for name in shown}})
+        rows.append({"seed": seed, **{name: values[name] for name in shown}})
     return rows
 
 

@@ -24,12 +24,7 @@ def sample_metrics(lab: Lab) -> list[str]:
 
 def measure_samples(lab: Lab, run: Run) -> dict[str, float]:
     """What these metrics record of a run's samples and of the data, by record."""
-    classifier = lab.classifier()
-    values: dict[str, float] = {}
-    for metric in sample_metrics(lab):
-        records = lab.measure(run, metric, feature_extractor=classifier)
-        values |= {name: record["value"] for name, record in records.items()}
-    return values
+    return lab.measure(run, *sample_metrics(lab), feature_extractor=lab.classifier())
 
 
 def does_better(

@@ -41,28 +41,29 @@ def posteriors(lab: Lab) -> Outcome:
 
 
 def posterior_sizes(lab: Lab) -> Outcome:
-    """VAEs with both posteriors by latent size, width and length of training, a pair each."""
-    pairs = [
-        _marginal_kl(lab, _POSTERIORS, lab.scale.seeds[:1], **sizes)
-        for sizes in lab.scale.posterior_pairs
+    """VAEs with both posteriors by latent size, width and length of training."""
+    scale = lab.scale
+    groups = [
+        _marginal_kl(lab, _POSTERIORS, seeds, **sizes)
+        for pairs, seeds in (
+            (scale.posterior_pairs, scale.seeds),
+            (scale.long_posterior_pairs, scale.seeds[:1]),
+        )
+        for sizes in pairs
     ]
-    ratios = [  # undefined where the Gaussian's codes are the prior's
-        real_nvp["marginal_kl"] / (gaussian["marginal_kl"] or math.nan)
-        for gaussian, real_nvp in pairs
-    ]
+    ratios = [ratio for rows in groups for ratio in _ratios(rows)]
     claim = compare_pairs(
         f"{_NOT_BELOW}, whatever the latent size and the length of training",
         [1 - _MARGIN] * len(ratios),
         ratios,
         "(least allowed, and the RealNVP's marginal KL over the Gaussian's, mean over pairs)",
     )
-    figure, axes = panels(len(pairs))
-    for axis, rows in zip(axes, pairs, strict=True):
+    figure, axes = panels(len(groups))
+    for axis, rows in zip(axes, groups, strict=True):
         _draw(axis, rows)
-        axis.legend(loc="center", fontsize=8)
         axis.set_title("{latent_size} latents, width {width}, {steps:,} steps".format(**rows[0]))
-    caption = f"{_KL}, one run each; {_LINES}"
-    table = [row for pair in pairs for row in pair]
+    caption = f"{_CAPTION} No bar of error: one run."
+    table = [row for rows in groups for row in rows]
     return Outcome([claim], {"marginal_kl": table}, {"marginal_kl": (caption, figure)})
 
 
@@ -98,6 +99,13 @@ def _marginal_kl(
             values = lab.measure(run, "population_kl", "marginal_kl", "elbo")
             rows.append({"variant": name, "seed": seed, **about, **values})
     return rows
+
+
+def _ratios(rows: Rows) -> list[float]:
+    """The RealNVP's marginal KL over the Gaussian's, per seed; undefined where the Gaussian's codes
+    are the prior's."""
+    gaussian, real_nvp = (column(rows, "marginal_kl", variant=name) for name in _POSTERIORS)
+    return [high / (low or math.nan) for low, high in zip(gaussian, real_nvp, strict=True)]
 
 
 def _over_seeds(rows: Rows, variant: str, metric: str) -> Estimate:

@@ -57,5 +57,5 @@ def bars(
             axis.vlines(i + 0.36, *intervals[name], colors="#55a868", linewidth=3, label=label)
     axis.set_xticks(range(len(values)), list(values))
     axis.set_ylabel(unit)
-    if floors or intervals:
-        axis.legend()
+    if floors or intervals:  # below the bars, which leave no room
+        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=2, fontsize=8)

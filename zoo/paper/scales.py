@@ -36,8 +36,9 @@ class Scale:
         leaderboard_dimensions: of the problems with a known KL; even, or 1.
         leaderboard_steps: updates of a classifier there.
         leaderboard_maf_steps: updates of a flow there.
-        posterior_pairs: of the study of posteriors, what each pair of runs sets beside this scale's
-            sizes; the latent sizes are the paper's.
+        posterior_pairs: of the study of posteriors, what a pair of runs sets beside this scale's
+            sizes, over `seeds`; the latent sizes are the paper's.
+        long_posterior_pairs: those of one seed.
         best_rates: of models that do better by one rate for all networks than by their own; that of
             the highest Inception Score in the sweep of a smaller scale.
     """
@@ -64,6 +65,7 @@ class Scale:
     leaderboard_steps: int
     leaderboard_maf_steps: int
     posterior_pairs: tuple[Mapping[str, Any], ...] = ({"latent_size": 10}, {}, {"latent_size": 75})
+    long_posterior_pairs: tuple[Mapping[str, Any], ...] = ()
     best_rates: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     @property
@@ -123,7 +125,8 @@ SCALES = {
             leaderboard_dimensions=(1, 2),
             leaderboard_steps=4,
             leaderboard_maf_steps=2,
-            posterior_pairs=({}, {"latent_size": 2}),
+            posterior_pairs=({},),
+            long_posterior_pairs=({"latent_size": 2},),
         ),
         _SMALL,
         dataclasses.replace(
@@ -138,8 +141,7 @@ SCALES = {
             classifiers={},
             problem_seeds=tuple(range(8)),
             chain_images=16,
-            posterior_pairs=(
-                *_SMALL.posterior_pairs,
+            long_posterior_pairs=(
                 {"steps": 10_000, "width": 1.0},
                 {"steps": 100_000, "width": 1.0},
             ),

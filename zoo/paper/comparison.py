@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from zoo.figures import panels
 from zoo.paper.grids import paper_models, table_3
 from zoo.paper.lab import Lab
-from zoo.paper.outcome import Outcome, column
+from zoo.paper.outcome import Outcome, Rows, column
 from zoo.paper.sample_metrics import does_better, measure_samples, sample_metrics
 from zoo.paper.scales import Scale
 
@@ -22,8 +22,6 @@ BETTER = (
     ("vgh_plus_plus", "dcgan", "paper, CIFAR-10"),
     ("vgh_plus_plus", "wgan_gp", "paper, CIFAR-10"),
 )
-
-Rows = list[dict[str, Any]]
 
 
 def comparison(lab: Lab) -> Outcome:

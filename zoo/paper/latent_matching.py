@@ -24,6 +24,7 @@ from zoo.paper.outcome import (
     Claim,
     Estimate,
     Outcome,
+    Rows,
     column,
     compare,
     compare_pairs,
@@ -48,7 +49,6 @@ MEANS = {
 }
 EX_POST = "gmm_full_10"
 
-Rows = list[dict[str, Any]]
 _DISTANCE, _FLOOR, _GAP = "frechet_samples", "frechet_reconstructions", "gap"
 _CAPTION = (
     "Left: Frechet distance of samples from training images, mean and standard error over seeds, "

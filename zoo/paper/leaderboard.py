@@ -35,7 +35,7 @@ from zoo.evaluation.latent.density_ratio_kl import DensityRatio, DensityRatioKL,
 from zoo.evaluation.latent.fitting import Sampler
 from zoo.figures import panels
 from zoo.paper.lab import Lab
-from zoo.paper.outcome import Claim, Outcome, column, compare_pairs, mean_and_error
+from zoo.paper.outcome import Claim, Outcome, Rows, column, compare_pairs, mean_and_error
 from zoo.paper.scales import SCALES, Scale
 
 # A small critic: what matters is what a reference takes off it. All chosen.
@@ -46,8 +46,6 @@ SHIFT, WARP, STRETCH, CORRELATION = 0.3, 0.8, 1.3, 0.8
 # the Donsker-Varadhan value.
 PLAIN, REFERENCE = "ratio", "gaussian"
 ESTIMATORS = (PLAIN, "ratio_dv", REFERENCE, "gaussian_and_ratio", FULL_MIXTURE, "maf")
-
-Rows = list[dict[str, Any]]
 
 
 def leaderboard(lab: Lab) -> Outcome:

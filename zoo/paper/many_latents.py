@@ -17,12 +17,10 @@ from zoo.evaluation.latent.representation import (
 from zoo.evaluation.subject.encodings import encode_dataset
 from zoo.figures import panels
 from zoo.paper.lab import Lab
-from zoo.paper.outcome import Claim, Outcome, column, compare, mean_and_error
+from zoo.paper.outcome import Claim, Outcome, Rows, column, compare, mean_and_error
 from zoo.paper.pictures import Pictures, reconstructions_picture, samples_picture
 from zoo.paper.sample_metrics import does_better, measure_samples, sample_metrics
 from zoo.run import Run
-
-Rows = list[dict[str, Any]]
 
 _SPREAD = "{size} latents: standard deviation of the posterior mean over the data, by dimension, "
 _SPREAD += "largest first. Sparse codes fall to zero early, dense ones do not."

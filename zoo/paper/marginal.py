@@ -14,6 +14,7 @@ from zoo.paper.outcome import (
     Claim,
     Estimate,
     Outcome,
+    Rows,
     column,
     compare,
     compare_pairs,
@@ -22,7 +23,6 @@ from zoo.paper.outcome import (
 from zoo.paper.pictures import Pictures, bars, reconstructions_picture, samples_picture
 from zoo.records import INTERVAL
 
-Rows = list[dict[str, Any]]
 _KL = "KL(q(z)||p(z)) by Monte Carlo over training and validation set, nats"
 _LINES = "the floor average KL - log N in red, the interval of the population's in green."
 _CAPTION = f"{_KL}: mean and standard error over seeds; {_LINES}"

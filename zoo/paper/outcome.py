@@ -15,6 +15,8 @@ from scipy.stats import t
 from zoo.files import atomic_file, write_json
 from zoo.pictures import save_picture
 
+Rows = list[dict[str, Any]]  # of a table: columns to values
+
 SEEN, NOT_SEEN, UNDECIDED = "seen", "not seen", "not decidable at this scale"
 _LEVEL = 0.05  # chosen: how often a verdict may fall where there is no difference
 

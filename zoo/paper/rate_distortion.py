@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -19,7 +18,7 @@ from zoo.evaluation.subject.subject import Subject
 from zoo.figures import panels
 from zoo.paper.grids import paper_models
 from zoo.paper.lab import Lab
-from zoo.paper.outcome import Claim, Outcome, compare_pairs
+from zoo.paper.outcome import Claim, Outcome, Rows, compare_pairs
 from zoo.pixels import as_floats
 
 MOST_B = 50.0  # a standard deviation of 0.1 on pixels in [0, 1]; chosen
@@ -33,7 +32,6 @@ _CAPTION = (
 _UNIT = "nats per example, R + b D at b = {b:.3g} on {n} test images"
 
 OwnPoint = tuple[np.ndarray, np.ndarray]  # rate and distortion [N] of a model's encoder
-Rows = list[dict[str, Any]]
 
 
 def rate_distortion_curves(lab: Lab) -> Outcome:

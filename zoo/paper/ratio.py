@@ -9,11 +9,9 @@ from zoo.evaluation.latent.code_samplers import Aggregate
 from zoo.evaluation.latent.density_ratio_kl import RatioOptions, estimate
 from zoo.figures import panels
 from zoo.paper.lab import Lab
-from zoo.paper.outcome import Claim, Outcome, column, compare_pairs, mean_and_error
+from zoo.paper.outcome import Claim, Outcome, Rows, column, compare_pairs, mean_and_error
 from zoo.paper.pictures import bars
 from zoo.records import INTERVAL
-
-Rows = list[dict[str, Any]]
 
 # Tables 1 and 2: layer counts are lost, the grid around what survives is chosen [C]; the numbers
 # are the paper's KLs, in nats.

@@ -16,7 +16,7 @@ from zoo.evaluation.latent.density_ratio_kl import DensityRatio, RatioOptions
 from zoo.figures import panels
 from zoo.paper.gaussian_learner import GaussianLearner
 from zoo.paper.lab import Lab
-from zoo.paper.outcome import Claim, Outcome, judge, mean_and_error
+from zoo.paper.outcome import Claim, Outcome, Rows, judge, mean_and_error
 
 POINTS = 25  # of each curve; chosen
 SAMPLES = 10_000  # behind each estimate; chosen
@@ -28,7 +28,6 @@ LEARNING_RATES = (1e-4, 1e-3)  # of the critic: the first chosen, the second for
 OPTIONS = {"hidden_layers": 4, "units": 256}
 
 Gaussian = tuple[np.ndarray, np.ndarray]  # A [d, k] and b [d] of x = A e + b, e ~ N(0, I)
-Rows = list[dict[str, Any]]
 
 
 def random_gaussian(dimensions: int, generator: np.random.Generator) -> Gaussian:

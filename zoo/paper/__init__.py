@@ -57,7 +57,7 @@ EXPERIMENTS = {
         "zoo.paper.marginal.posterior_sizes",
         "Figure 1",
         "both posteriors by latent size, width and length of training, up to the paper's",
-        _cost("not run yet", "2 h 10 min"),
+        _cost("not run yet", "2 h 46 min"),
     ),
     "low_posterior": Experiment(
         "zoo.paper.low_posterior.low_posterior",

@@ -15,9 +15,10 @@ import zoo
 from zoo import pretrained
 from zoo.errors import UsageError
 from zoo.evaluation.samples.feature_extractors import default_feature_extractor
-from zoo.files import read_json
+from zoo.files import read_json, write_json
 from zoo.noise import row_noise
 from zoo.pictures import grid
+from zoo.pretrained import shipping
 from zoo.pretrained.saving import save_pretrained
 
 VAE, CLASSIFIER = "color_mnist_mini/vae", "color_mnist_mini/classifier"
@@ -114,6 +115,18 @@ def test_half_of_the_bytes(tmp_path):
     assert sizes[1] < 0.6 * sizes[0]
     for name, value in models[0].state.items():
         np.testing.assert_allclose(models[1].state[name], value, rtol=1e-3, atol=1e-6)
+
+
+def test_a_run_that_goes_on_is_not_shipped(tmp_path, monkeypatch):
+    settings = {"model": "vae", "width": 0.06, "latent_size": 3, "batch_size": 8}
+    run = zoo.train(tmp_path / "run", steps=1, **settings)
+    config = read_json(run.path / "config.json")
+    config["training"]["steps"] = 2
+    write_json(run.path / "config.json", config)
+    monkeypatch.setattr(shipping, "PLACE", tmp_path / "place")
+    with pytest.raises(UsageError, match="has not reached its last step"):
+        shipping.ship(zoo.load_run(run.path), "color_mnist_mini/vae", "None.")
+    assert not (tmp_path / "place").exists()
 
 
 def test_a_damaged_one_is_named(tmp_path):

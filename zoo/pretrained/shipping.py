@@ -47,8 +47,11 @@ def ship(run: Run, name: str, limits: str) -> Path:
     """Writes `run` to its place in the package, measured, and returns the folder.
 
     Raises:
-        UsageError: there is one of that name already, or it cannot be written.
+        UsageError: the run has not ended, there is one of that name already, or it cannot be
+            written.
     """
+    if not run.is_finished:
+        raise UsageError(f"{run.path} has not reached its last step")
     folder = save_pretrained(run, PLACE / name, name, limits=limits, half=True)
     _forget_place(folder)
     if run.config.model.model in INSTRUMENTS:

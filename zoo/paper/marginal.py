@@ -23,9 +23,10 @@ from zoo.paper.outcome import (
 from zoo.paper.pictures import Pictures, bars, reconstructions_picture, samples_picture
 from zoo.records import INTERVAL
 
-_KL = "KL(q(z)||p(z)) by Monte Carlo over training and validation set, nats"
-_LINES = "the floor average KL - log N in red, the interval of the population's in green."
-_CAPTION = f"{_KL}: mean and standard error over seeds; {_LINES}"
+_CAPTION = (
+    "KL(q(z)||p(z)) by Monte Carlo over training and validation set, nats: mean and standard error "
+    "over seeds; the floor average KL - log N in red, the interval of the population's in green."
+)
 _NOT_BELOW = (
     "the RealNVP posterior's marginal KL is not below the Gaussian's, here by less than a tenth"
 )
@@ -43,13 +44,10 @@ def posteriors(lab: Lab) -> Outcome:
 def posterior_sizes(lab: Lab) -> Outcome:
     """VAEs with both posteriors by latent size, width and length of training."""
     scale = lab.scale
+    repeated = [(sizes, scale.seeds) for sizes in scale.posterior_pairs]
+    single = [(sizes, scale.seeds[:1]) for sizes in scale.long_posterior_pairs]
     groups = [
-        _marginal_kl(lab, _POSTERIORS, seeds, **sizes)
-        for pairs, seeds in (
-            (scale.posterior_pairs, scale.seeds),
-            (scale.long_posterior_pairs, scale.seeds[:1]),
-        )
-        for sizes in pairs
+        _marginal_kl(lab, _POSTERIORS, seeds, **sizes) for sizes, seeds in (*repeated, *single)
     ]
     ratios = [ratio for rows in groups for ratio in _ratios(rows)]
     claim = compare_pairs(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from zoo.evaluation.samples.reconstruction import mean_squared_error
 from zoo.paper.grids import paper_models
 from zoo.paper.lab import Lab
-from zoo.paper.outcome import Outcome, column, compare, mean_and_error
+from zoo.paper.outcome import Outcome, Rows, column, compare, mean_and_error
 from zoo.paper.pictures import Pictures, reconstructions, reconstructions_picture, samples_picture
 
 _COMPARED = ("vae", "adversarial_vb")
@@ -16,7 +14,7 @@ _COMPARED = ("vae", "adversarial_vb")
 def samples(lab: Lab) -> Outcome:
     """A grid of samples of each model, and reconstructions where there is an encoder; of the two
     that the paper compares, over seeds."""
-    rows: list[dict[str, Any]] = []
+    rows: Rows = []
     pictures: Pictures = {}
     for model in paper_models():
         seeds = lab.scale.seeds if model in _COMPARED else lab.scale.seeds[:1]

@@ -56,6 +56,23 @@ def test_the_classifier_is_the_one_that_comes_with_the_zoo_where_the_scale_has_n
     assert not none.has_classes and none.classifier() is None
 
 
+def test_what_was_found_is_not_looked_for_again(lab):
+    calls = []
+
+    def find(value):
+        calls.append(value)
+        if value is None:
+            raise KeyboardInterrupt
+        return {"kl": value, "curve": [1, 2.5]}
+
+    with pytest.raises(KeyboardInterrupt):
+        lab.once("kl", lambda: find(None), seed=0)
+    found = [lab.once("kl", lambda: find(0.1), seed=0) for _ in range(2)]
+    assert found == [{"kl": 0.1, "curve": [1, 2.5]}] * 2
+    assert lab.once("kl", lambda: find(3.0), seed=1)["kl"] == 3.0
+    assert calls == [None, 0.1, 3.0]
+
+
 @pytest.mark.parametrize(
     ("scale", "expected"),
     [

@@ -1,12 +1,17 @@
 """The synthetic experiments' truth, and a learner that learns."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow_probability as tfp
 
 from zoo.evaluation.latent.density_ratio_kl import RatioOptions
+from zoo.paper import synthetic as module
 from zoo.paper.gaussian_learner import GaussianLearner
-from zoo.paper.synthetic import gaussian_kl, random_gaussian, sampler
+from zoo.paper.lab import Lab
+from zoo.paper.scales import SCALES
+from zoo.paper.synthetic import gaussian_kl, random_gaussian, sampler, synthetic
 
 tfd = tfp.distributions
 
@@ -35,6 +40,25 @@ def test_sampler_draws_the_gaussian(rng):
     drawn = sampler((a, b), 0)(200_000)
     np.testing.assert_allclose(drawn.mean(0), b, atol=0.1)
     np.testing.assert_allclose(np.cov(drawn.T), a @ a.T, atol=1.0)
+
+
+def test_an_experiment_that_was_stopped_goes_on_to_the_same_rows(tmp_path, monkeypatch):
+    scale = dataclasses.replace(SCALES["smoke"], dimensions=(1,))
+    whole = synthetic(Lab(scale, tmp_path / "whole")).tables
+    learn, trained = module._learn, []
+
+    def stopped_at_the_second(steps, bar, d, seed):
+        trained.append(seed)
+        if trained == [0, 1]:
+            raise KeyboardInterrupt
+        return learn(steps, bar, d, seed)
+
+    monkeypatch.setattr(module, "_learn", stopped_at_the_second)
+    lab = Lab(scale, tmp_path / "stopped")
+    with pytest.raises(KeyboardInterrupt):
+        synthetic(lab)
+    assert synthetic(lab).tables == whole
+    assert trained == [0, 1, 1]
 
 
 def test_a_gaussian_learns_another_in_one_dimension():

@@ -1,11 +1,11 @@
-"""Where experiments work: runs and measurements, made once, shared, and gone on with."""
+"""Where experiments work: what they train and find is made once, shared, and gone on with."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import zoo
 from zoo.config import EvaluationConfig
@@ -13,9 +13,12 @@ from zoo.evaluation.protocol import Picture
 from zoo.evaluation.runner import evaluate, make_metric
 from zoo.evaluation.samples.feature_extractors import default_feature_extractor
 from zoo.evaluation.subject.subject import Subject
+from zoo.files import read_json, write_json
 from zoo.paper.scales import Scale
 from zoo.records import Record
 from zoo.run import Run
+
+T = TypeVar("T")
 
 
 class Stopped(BaseException):
@@ -61,8 +64,20 @@ class Lab:
             "checkpoint_every": max(1, steps // 4),
             **training,
         }
-        name = ",".join([model, *(f"{k}={v}" for k, v in sorted(settings.items()))])
-        return self._finished(name, model=model, **{**sizes, **settings})
+        return self._finished(_called(model, settings), model=model, **{**sizes, **settings})
+
+    def once(self, what: str, find: Callable[[], T], **settings: Any) -> T:
+        """What `find` returned, a JSON value, when it was first asked for under this name.
+
+        Args:
+            what: what it is, unlike a model's name.
+            find: finds it.
+            settings: all that it depends on, beside data set and scale's training.
+        """
+        file = self._folder / f"{_called(what, settings)}.json"
+        if not file.exists():
+            write_json(file, find())
+        return read_json(file)
 
     def fit_prior(self, run: Run, prior: str) -> Run:
         """The run with a prior that is fitted to its codes (`zoo.fit_prior`)."""
@@ -86,8 +101,12 @@ class Lab:
         settings = {"model": "classifier", **self.scale.classifiers[self.dataset]}
         return str(self._finished("classifier", **settings).path)
 
+    @property
+    def _folder(self) -> Path:
+        return self.runs / self.scale.name / self.dataset
+
     def _finished(self, name: str, **settings: Any) -> Run:
-        folder = self.runs / self.scale.name / self.dataset / name
+        folder = self._folder / name
         if (folder / "config.json").exists() and (run := zoo.load_run(folder)).is_finished:
             return run
         self._progress(f"training {name} on {self.dataset} ...")
@@ -138,3 +157,7 @@ class Lab:
     def subject(self, path: Path) -> Subject:
         """The run at `path` behind its signatures."""
         return Subject.of_run(zoo.load_run(path))
+
+
+def _called(what: str, settings: Mapping[str, Any]) -> str:
+    return ",".join([what, *(f"{k}={v}" for k, v in sorted(settings.items()))])

@@ -6,6 +6,7 @@ so that the distance of reconstructions from the data is the floor of any prior 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -70,7 +71,9 @@ def latent_matching(lab: Lab) -> Outcome:
                 runs["ex_post"] = lab.fit_prior(run, EX_POST)
             for name, one in runs.items():
                 where = {"way": name, "seed": seed}
-                rows.append(where | _latent(lab, one) | _distances(lab, one))
+                find = functools.partial(_distances, lab, one)
+                distances = lab.once("distances", find, samples=lab.scale.samples, **where)
+                rows.append(where | _latent(lab, one) | distances)
                 if seed == lab.scale.seeds[0]:
                     pictures |= samples_picture(lab, one, name)
     pictures["gap"] = (_CAPTION, _figure(rows))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -44,10 +45,7 @@ def rate_distortion_curves(lab: Lab) -> Outcome:
         run = lab.train(model, seed=seed)
         subject = lab.subject(run.path)
         images = run.dataset.split("test").images[: lab.scale.chain_images]
-        schedule = log_uniform_schedule(MOST_B, lab.scale.chain_steps)
-        curves[model] = rate_distortion(
-            subject, images, schedule, SNAPSHOTS, averaged=AVERAGED, seed=seed
-        )
+        curves[model] = _curve(lab, model, subject, images, seed)
         point = own_point(subject, images, seed)
         if point is not None:
             points[model] = point
@@ -64,6 +62,19 @@ def rate_distortion_curves(lab: Lab) -> Outcome:
         {"curves": rows, "encoders": encoders},
         {"curves": (caption, _figure(curves, points))},
     )
+
+
+def _curve(lab: Lab, model: str, subject: Subject, images: np.ndarray, seed: int) -> RateDistortion:
+    steps = lab.scale.chain_steps
+
+    def find() -> dict[str, list[Any]]:
+        schedule = log_uniform_schedule(MOST_B, steps)
+        curve = rate_distortion(subject, images, schedule, SNAPSHOTS, averaged=AVERAGED, seed=seed)
+        return {name: values.tolist() for name, values in vars(curve).items()}
+
+    settings = {"model": model, "images": len(images), "steps": steps, "seed": seed}
+    found = lab.once("rate_distortion", find, **settings)
+    return RateDistortion(**{name: np.array(values) for name, values in found.items()})
 
 
 def own_point(subject: Subject, images: np.ndarray, seed: int) -> OwnPoint | None:

@@ -70,12 +70,12 @@ def classifier_sensitivity(lab: Lab) -> Outcome:
     distinct = dict.fromkeys(tuple(options.items()) for options, _ in (*TABLE_1, *TABLE_2))
     tables: dict[str, Rows] = {name: [] for name in grids}
     monte_carlo = []
-    for seed in lab.scale.seeds:
+    for seed in lab.scale.seeds_of("classifier_sensitivity"):
         run = lab.train("vae", seed=seed)
         monte_carlo.append(lab.measure(run, "marginal_kl")["marginal_kl"])
         aggregate = Aggregate.of(lab.subject(run.path), run.dataset)
         # By settings, of which the tables share one.
-        found = {options: _sensitivity(lab, aggregate, dict(options)) for options in distinct}
+        found = {options: _sensitivity(lab, aggregate, seed, dict(options)) for options in distinct}
         for name, grid in grids.items():
             tables[name] += [
                 {"seed": seed, **found[tuple(options.items())], "paper": paper}
@@ -88,19 +88,25 @@ def classifier_sensitivity(lab: Lab) -> Outcome:
     return Outcome(claims, tables)
 
 
-def _sensitivity(lab: Lab, aggregate: Aggregate, options: Mapping[str, Any]) -> dict[str, Any]:
-    result = estimate(
-        aggregate.sampler(1),
-        aggregate.subject.prior_sampler(aggregate.latent_size, 2),
-        aggregate.latent_size,
-        RatioOptions(**options),
-        lab.scale.estimator_steps,
-        samples=lab.scale.samples,
-        progress=True,
-    )
+def _sensitivity(
+    lab: Lab, aggregate: Aggregate, seed: int, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    sizes = {"steps": lab.scale.estimator_steps, "samples": lab.scale.samples}
+
+    def values() -> dict[str, float]:
+        result = estimate(
+            aggregate.sampler(1),
+            aggregate.subject.prior_sampler(aggregate.latent_size, 2),
+            aggregate.latent_size,
+            RatioOptions(**options),
+            **sizes,
+            progress=True,
+        )
+        names = {"kl": "value", "spread": "spread", "donsker_varadhan": "donsker_varadhan"}
+        return {name: getattr(result, attribute) for name, attribute in names.items()}
+
     shown = {"hidden_layers": None, **_PLAIN, **options}
-    values = {"kl": result.value, "spread": result.spread}
-    return {**shown, **values, "donsker_varadhan": result.donsker_varadhan}
+    return {**shown, **lab.once("sensitivity", values, seed=seed, **sizes, **options)}
 
 
 def _sensitivity_claims(where: str, rows: Rows, monte_carlo: float) -> list[Claim]:

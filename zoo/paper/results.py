@@ -11,7 +11,7 @@ from typing import Any
 from zoo.files import atomic_file, read_json
 from zoo.markdown import table
 from zoo.paper import EXPERIMENTS
-from zoo.paper.scales import SCALES
+from zoo.paper.scales import SCALES, Scale
 from zoo.paper.statements import Result, summary, verdicts
 
 LONGEST = 24  # rows of a table that the page shows; longer ones are in their files
@@ -94,7 +94,7 @@ def _scales(names: Collection[str]) -> str:
             "training": "; ".join(_settings(setting) for setting in scale.training.values()),
             "width": scale.width,
             "batch": scale.batch_size,
-            "seeds": len(scale.seeds),
+            "seeds": _seeds(scale),
             "samples": f"{scale.samples:,}",
             "seeds where the truth is known": len(scale.problem_seeds),
         }
@@ -102,6 +102,11 @@ def _scales(names: Collection[str]) -> str:
         if scale.name in names
     ]
     return markdown_table(rows)
+
+
+def _seeds(scale: Scale) -> str:
+    more = (f"{len(scale.seeds_of(name))} of `{name}`" for name in scale.further_seeds)
+    return "; ".join([str(len(scale.seeds)), *more])
 
 
 def _settings(training: Mapping[str, Any]) -> str:

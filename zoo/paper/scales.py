@@ -18,6 +18,7 @@ class Scale:
         width: multiplier of feature maps.
         batch_size: images per step.
         seeds: the run seeds of what is repeated.
+        further_seeds: those beside them, by experiment: where they do not decide.
         latent_sizes: of the study of many latents.
         code_critic_units: of the larger code critics there, beside the model's own.
         learning_rates: of the sweep behind the comparison of models, one for all networks; None for
@@ -67,11 +68,16 @@ class Scale:
     posterior_pairs: tuple[Mapping[str, Any], ...] = ({"latent_size": 10}, {}, {"latent_size": 75})
     long_posterior_pairs: tuple[Mapping[str, Any], ...] = ()
     best_rates: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    further_seeds: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
 
     @property
     def datasets(self) -> tuple[str, ...]:
         """The data sets that are trained on."""
         return tuple(self.training)
+
+    def seeds_of(self, experiment: str) -> tuple[int, ...]:
+        """The run seeds of an experiment."""
+        return (*self.seeds, *self.further_seeds.get(experiment, ()))
 
 
 _SMALL = Scale(
@@ -139,7 +145,8 @@ SCALES = {
             learning_rates=(),
             best_rates=dict.fromkeys(("vae", "wgan_gp", "aae", "adversarial_vb"), 1e-3),
             classifiers={},
-            problem_seeds=tuple(range(8)),
+            problem_seeds=tuple(range(10)),
+            further_seeds={"classifier_sensitivity": (3, 4)},
             chain_images=16,
             long_posterior_pairs=(
                 {"steps": 10_000, "width": 1.0},

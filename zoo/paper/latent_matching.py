@@ -31,7 +31,7 @@ from zoo.paper.outcome import (
     compare_pairs,
     mean_and_error,
 )
-from zoo.paper.pictures import Pictures, bars, samples_picture
+from zoo.paper.pictures import Pictures, bars, legend_below, samples_picture
 from zoo.records import INTERVAL, Record
 from zoo.run import Run
 
@@ -146,4 +146,5 @@ def _figure(rows: Rows) -> Figure:
     ends = {way: (lower[way].value, upper[way].value) for way in dense}
     bars(divergences, over_seeds("marginal_kl", dense), floors, ends)
     divergences.set_title("KL(q(z)||p(z)), nats")
+    legend_below(figure, divergences)
     return figure

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from zoo.evaluation.samples.reconstruction import reconstruct
 from zoo.paper.lab import Lab
@@ -57,5 +58,9 @@ def bars(
             axis.vlines(i + 0.36, *intervals[name], colors="#55a868", linewidth=3, label=label)
     axis.set_xticks(range(len(values)), list(values))
     axis.set_ylabel(unit)
-    if floors or intervals:  # below the bars, which leave no room
-        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=2, fontsize=8)
+
+
+def legend_below(figure: Figure, axis: Any) -> None:
+    """What the lines of `bars` on an axis mean, once for the figure: bars leave no room."""
+    lines = axis.get_legend_handles_labels()
+    figure.legend(*lines, loc="outside lower center", ncols=2, fontsize=8)

@@ -10,7 +10,7 @@ from zoo.evaluation.latent.density_ratio_kl import RatioOptions, estimate
 from zoo.figures import panels
 from zoo.paper.lab import Lab
 from zoo.paper.outcome import Claim, Outcome, Rows, column, compare_pairs, mean_and_error
-from zoo.paper.pictures import bars
+from zoo.paper.pictures import bars, legend_below
 from zoo.records import INTERVAL
 
 # Tables 1 and 2: layer counts are lost, the grid around what survives is chosen [C]; the numbers
@@ -149,6 +149,7 @@ def _bars(rows: Rows, names: tuple[str, ...]) -> tuple[str, Any]:
         mean_and_error(column(rows, name)).value for name in ("marginal_kl_floor", *INTERVAL)
     )
     bars(axis, values, dict.fromkeys(names, floor), {"marginal_kl": (lower, upper)})
+    legend_below(figure, axis)
     axis.tick_params(axis="x", labelrotation=20)
     caption = (
         "Estimates of KL(q(z)||p(z)), nats: mean and standard error over seeds; the floor of "

@@ -51,7 +51,7 @@ EXPERIMENTS = {
         "zoo.paper.marginal.posteriors",
         "Figure 1",
         "marginal KL of VAEs with Gaussian and RealNVP posteriors",
-        _cost("16 min", "16 min"),
+        _cost("16 min", "16 min, and 20 min on blue_marble"),
     ),
     "posterior_sizes": Experiment(
         "zoo.paper.marginal.posterior_sizes",
@@ -69,7 +69,7 @@ EXPERIMENTS = {
         "zoo.paper.ratio.density_ratio",
         "Figure 4",
         "the marginal KL by density ratio against Monte Carlo",
-        _cost("13 min", "3 min"),
+        _cost("13 min", "3 min, on blue_marble too"),
     ),
     "classifier_sensitivity": Experiment(
         "zoo.paper.ratio.classifier_sensitivity",

@@ -113,9 +113,15 @@ def _word(text: str, width: int, channels: int) -> np.ndarray:
 
 
 def save_picture(path: Path, content: np.ndarray | Any) -> None:
-    """Writes uint8 pixels `[H, W, C]`, or a matplotlib figure, as PNG, atomically."""
+    """Writes uint8 pixels `[H, W, C]` as PNG, or a matplotlib figure as PNG or SVG, by the ending,
+    atomically; the same figure gives the same bytes."""
     if isinstance(content, np.ndarray):
         save_png(path, content)
-    else:
-        with atomic_file(path) as temporary:
-            content.savefig(temporary, format="png", dpi=120, bbox_inches="tight")
+        return
+    import matplotlib
+
+    style: dict[str, Any] = {"format": path.suffix[1:], "dpi": 120, "bbox_inches": "tight"}
+    if path.suffix == ".svg":
+        style["metadata"] = {"Date": None}
+    with atomic_file(path) as temporary, matplotlib.rc_context({"svg.hashsalt": "zoo"}):
+        content.savefig(temporary, **style)

@@ -104,8 +104,10 @@ def test_an_outcome_leaves_files_and_a_page(tmp_path):
     folder = tmp_path / "results" / "likelihoods"
     about = {"items": "Figure 22", "shows": "colours", "dataset": "", "scale": "smoke"}
     outcome.write(folder, command="zoo-paper", seconds=90.0, **about)
-    names = {f.name for f in folder.iterdir()}
-    assert names == {"colours.csv", "curve.png", "curve.svg", "grid.png", "result.json"}
+    written = {f.name: f.read_bytes() for f in folder.iterdir()}
+    assert written.keys() == {"colours.csv", "curve.png", "curve.svg", "grid.png", "result.json"}
+    outcome.write(folder, command="zoo-paper", seconds=90.0, **about)
+    assert {f.name: f.read_bytes() for f in folder.iterdir()} == written
     with (folder / "colours.csv").open() as file:
         assert next(csv.DictReader(file)) == {"name": "sky", "value": "1.23456", "depth": ""}
     assert read_json(folder / "result.json")["prose"] == "The sky is blue: seen (3 of 4)."

@@ -156,10 +156,9 @@ class Outcome:
             with atomic_file(folder / f"{name}.csv") as temporary:
                 _write_csv(temporary, rows)
         for name, (_, content) in self.pictures.items():
-            save_picture(folder / f"{name}.png", content)
-            if hasattr(content, "savefig"):
-                with atomic_file(folder / f"{name}.svg") as temporary:
-                    content.savefig(temporary, format="svg", bbox_inches="tight")
+            endings = ("png", "svg") if hasattr(content, "savefig") else ("png",)
+            for ending in endings:
+                save_picture(folder / f"{name}.{ending}", content)
         result = {
             **about,
             "prose": self.prose(),

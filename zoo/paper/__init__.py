@@ -63,7 +63,7 @@ EXPERIMENTS = {
         "zoo.paper.low_posterior.low_posterior",
         "Figures 2, 3, 10 to 15",
         "samples where the posterior has no mass, their bounds, neighbours and codes",
-        _cost("1 min", "1 min"),
+        _cost("1 min", "1 min, on blue_marble too"),
     ),
     "density_ratio": Experiment(
         "zoo.paper.ratio.density_ratio",
@@ -75,7 +75,7 @@ EXPERIMENTS = {
         "zoo.paper.ratio.classifier_sensitivity",
         "Tables 1 and 2",
         "how far the classifier's settings move the density ratio's estimate",
-        _cost("19 min", "65 min"),
+        _cost("19 min", "1 h 48 min"),
     ),
     "bounds": Experiment(
         "zoo.paper.bounds.bounds",
@@ -99,14 +99,14 @@ EXPERIMENTS = {
         "zoo.paper.synthetic.synthetic",
         "Figures 18 to 20",
         "density ratios of Gaussians, where the truth is known",
-        _cost("22 min", "50 min"),
+        _cost("22 min", "58 min"),
         data="none",
     ),
     "density_models": Experiment(
         "zoo.paper.ratio.density_models",
         "Figure 21",
         "the marginal KL by density models against Monte Carlo",
-        _cost("15 min", "14 min"),
+        _cost("15 min", "14 min, and 29 min on blue_marble"),
     ),
     "likelihoods": Experiment(
         "zoo.paper.marginal.likelihoods",
@@ -118,7 +118,7 @@ EXPERIMENTS = {
         "zoo.paper.latent_matching.latent_matching",
         "Beyond the paper: matching q(z)",
         "the gap between samples and reconstructions by what matches q(z)",
-        _cost("55 min"),
+        _cost("55 min", "43 min"),
         data="classes",
     ),
     "samples": Experiment(
@@ -131,14 +131,14 @@ EXPERIMENTS = {
         "zoo.paper.leaderboard.leaderboard",
         "Beyond the paper: estimators of a KL",
         "every estimator of the marginal KL against a true one, by dimension",
-        _cost("4 min", "6 min"),
+        _cost("4 min", "7 min"),
         data="none",
     ),
     "rate_distortion": Experiment(
         "zoo.paper.rate_distortion.rate_distortion_curves",
         "Beyond the paper: rate-distortion",
         "rate-distortion curves of all decoders on one axis, and their encoders' own points",
-        _cost("40 min"),
+        _cost("40 min", "3 min"),
     ),
 }
 

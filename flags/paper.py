@@ -8,8 +8,8 @@ zoo-paper --experiment=all --scale=smoke --output=/tmp/results
 Each experiment writes OUTPUT/EXPERIMENT/DATASET/ (OUTPUT/EXPERIMENT/ where it trains no model and
 knows the truth): pictures (PNG and SVG), the data behind them (CSV) and result.json; OUTPUT.md is
 the page of them all. What is finished is not done again, and what is trained and computed is kept
-and shared between experiments. `all` goes on after a failure and ends with exit code 1. After a signal (exit code 0 if
-SIGTERM or SIGHUP ends a training) the same command goes on where it was.
+and shared between experiments. `all` goes on after a failure and ends with exit code 1. After a
+signal (exit code 0 if SIGTERM or SIGHUP ends a training) the same command goes on where it was.
 """
 
 from __future__ import annotations

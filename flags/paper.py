@@ -76,12 +76,11 @@ def main(values: flags.FlagValues) -> int:
     from zoo.paper.lab import Lab, Stopped
 
     scale, runs = SCALES[values.scale], Path(values.runs_dir or output / "runs")
-    labs = {dataset: Lab(scale, runs, dataset) for dataset in ("", *datasets)}
     failed = []
     try:
         for name in names:
             for dataset in datasets if EXPERIMENTS[name].data != "none" else ("",):
-                if not _run(name, labs[dataset], output, alone):
+                if not _run(name, Lab(scale.of(name), runs, dataset), output, alone):
                     failed.append(_called(name, dataset))
     except Stopped as stopped:
         print(stopped)

@@ -120,8 +120,7 @@ def save_picture(path: Path, content: np.ndarray | Any) -> None:
         return
     import matplotlib
 
-    style: dict[str, Any] = {"format": path.suffix[1:], "dpi": 120, "bbox_inches": "tight"}
-    if path.suffix == ".svg":
-        style["metadata"] = {"Date": None}
+    kind = path.suffix[1:]
+    metadata = {"Date": None} if kind == "svg" else None
     with atomic_file(path) as temporary, matplotlib.rc_context({"svg.hashsalt": "zoo"}):
-        content.savefig(temporary, **style)
+        content.savefig(temporary, format=kind, dpi=120, bbox_inches="tight", metadata=metadata)

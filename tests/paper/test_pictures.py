@@ -15,7 +15,7 @@ def test_the_legend_of_bars_covers_nothing(rotation):
         values = {name: Estimate(3.0, 0.5) for name in names}
         bars(axis, values, dict.fromkeys(names, 2.0), {"marginal_kl": (1.0, 4.0)})
         axis.tick_params(axis="x", labelrotation=rotation)
-    legend_below(figure, axes[0])
+    legend_below(axes[0])
     figure.draw_without_rendering()
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["floor", "population"]

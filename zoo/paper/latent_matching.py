@@ -146,5 +146,5 @@ def _figure(rows: Rows) -> Figure:
     ends = {way: (lower[way].value, upper[way].value) for way in dense}
     bars(divergences, over_seeds("marginal_kl", dense), floors, ends)
     divergences.set_title("KL(q(z)||p(z)), nats")
-    legend_below(figure, divergences)
+    legend_below(divergences)
     return figure

@@ -66,7 +66,7 @@ def posterior_sizes(lab: Lab) -> Outcome:
     for axis, rows in zip(axes, groups, strict=True):
         _draw(axis, rows)
         axis.set_title("{latent_size} latents, width {width}, {steps:,} steps".format(**rows[0]))
-    legend_below(figure, axes[0])
+    legend_below(axes[0])
     caption = f"{_CAPTION} No bar of error: one run."
     table = [row for rows in groups for row in rows]
     return Outcome([claim], {"marginal_kl": table}, {"marginal_kl": (caption, figure)})
@@ -137,7 +137,7 @@ def _claim(statement: str, rows: Rows, variants: Sequence[str], margin: float = 
 def _bars(rows: Rows) -> Figure:
     figure, (axis,) = panels(1)
     _draw(axis, rows)
-    legend_below(figure, axis)
+    legend_below(axis)
     return figure
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from zoo.evaluation.samples.reconstruction import reconstruct
 from zoo.paper.lab import Lab
@@ -60,7 +59,7 @@ def bars(
     axis.set_ylabel(unit)
 
 
-def legend_below(figure: Figure, axis: Any) -> None:
-    """What the lines of `bars` on an axis mean, once for the figure: bars leave no room."""
+def legend_below(axis: Any) -> None:
+    """What the lines of `bars` on an axis mean, once for its figure: bars leave no room."""
     lines = axis.get_legend_handles_labels()
-    figure.legend(*lines, loc="outside lower center", ncols=2, fontsize=8)
+    axis.figure.legend(*lines, loc="outside lower center", ncols=2, fontsize=8)

@@ -70,7 +70,7 @@ def classifier_sensitivity(lab: Lab) -> Outcome:
     distinct = dict.fromkeys(tuple(options.items()) for options, _ in (*TABLE_1, *TABLE_2))
     tables: dict[str, Rows] = {name: [] for name in grids}
     monte_carlo = []
-    for seed in lab.scale.seeds_of("classifier_sensitivity"):
+    for seed in lab.scale.seeds:
         run = lab.train("vae", seed=seed)
         monte_carlo.append(lab.measure(run, "marginal_kl")["marginal_kl"])
         aggregate = Aggregate.of(lab.subject(run.path), run.dataset)
@@ -102,8 +102,11 @@ def _sensitivity(
             **sizes,
             progress=True,
         )
-        names = {"kl": "value", "spread": "spread", "donsker_varadhan": "donsker_varadhan"}
-        return {name: getattr(result, attribute) for name, attribute in names.items()}
+        return {
+            "kl": result.value,
+            "spread": result.spread,
+            "donsker_varadhan": result.donsker_varadhan,
+        }
 
     shown = {"hidden_layers": None, **_PLAIN, **options}
     return {**shown, **lab.once("sensitivity", values, seed=seed, **sizes, **options)}
@@ -149,7 +152,7 @@ def _bars(rows: Rows, names: tuple[str, ...]) -> tuple[str, Any]:
         mean_and_error(column(rows, name)).value for name in ("marginal_kl_floor", *INTERVAL)
     )
     bars(axis, values, dict.fromkeys(names, floor), {"marginal_kl": (lower, upper)})
-    legend_below(figure, axis)
+    legend_below(axis)
     axis.tick_params(axis="x", labelrotation=20)
     caption = (
         "Estimates of KL(q(z)||p(z)), nats: mean and standard error over seeds; the floor of "

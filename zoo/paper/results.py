@@ -105,7 +105,7 @@ def _scales(names: Collection[str]) -> str:
 
 
 def _seeds(scale: Scale) -> str:
-    more = (f"{len(scale.seeds_of(name))} of `{name}`" for name in scale.further_seeds)
+    more = (f"{len(scale.of(name).seeds)} of `{name}`" for name in scale.further_seeds)
     return "; ".join([str(len(scale.seeds)), *more])
 
 

@@ -75,9 +75,10 @@ class Scale:
         """The data sets that are trained on."""
         return tuple(self.training)
 
-    def seeds_of(self, experiment: str) -> tuple[int, ...]:
-        """The run seeds of an experiment."""
-        return (*self.seeds, *self.further_seeds.get(experiment, ()))
+    def of(self, experiment: str) -> Scale:
+        """This scale with the run seeds of an experiment."""
+        further = self.further_seeds.get(experiment, ())
+        return dataclasses.replace(self, seeds=(*self.seeds, *further))
 
 
 _SMALL = Scale(

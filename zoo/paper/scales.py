@@ -147,7 +147,9 @@ SCALES = {
             best_rates=dict.fromkeys(("vae", "wgan_gp", "aae", "adversarial_vb"), 1e-3),
             classifiers={},
             problem_seeds=tuple(range(10)),
-            further_seeds={"classifier_sensitivity": (3, 4)},
+            further_seeds=dict.fromkeys(
+                ("classifier_sensitivity", "comparison", "many_latents", "posteriors"), (3, 4)
+            ),
             chain_images=16,
             long_posterior_pairs=(
                 {"steps": 10_000, "width": 1.0},

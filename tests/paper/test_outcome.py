@@ -50,10 +50,10 @@ def test_verdicts_are_those_of_students_tests(rng):
     verdicts = {SEEN: 0, NOT_SEEN: 0, UNDECIDED: 0}
     for shift in rng.normal(scale=1.5, size=60):
         one, two = rng.normal(size=3), shift + 0.4 * rng.normal(size=4)
-        claim = compare("one below two", mean_and_error(one), mean_and_error(two), "nats")
+        claim = compare("one below two", mean_and_error(one), mean_and_error(two), "nats", 0.0)
         assert (claim.verdict != UNDECIDED) == (ttest_ind(one, two, equal_var=False).pvalue < 0.05)
         verdicts[claim.verdict] += 1
-        pairs = compare_pairs("one below two", one.tolist(), two[:3].tolist(), "nats")
+        pairs = compare_pairs("one below two", one.tolist(), two[:3].tolist(), "nats", 0.0)
         assert (pairs.verdict != UNDECIDED) == (ttest_rel(one, two[:3]).pvalue < 0.05)
     assert min(verdicts.values()) > 3
 
@@ -78,11 +78,32 @@ def test_what_would_decide_decides():
     assert decide(Estimate(3.0, 1.0 / math.sqrt(0.9 * more), degrees=2 * 0.9 * more)) == UNDECIDED
 
 
-def test_a_margin_decides_that_two_are_alike():
-    one, alike, worse = (Estimate(value, 0.1) for value in (13.1, 13.0, 10.0))
-    assert compare("a below b", one, alike, "nats").verdict == UNDECIDED
-    assert compare("a not above b", one, alike, "nats", margin=1.3).verdict == SEEN
-    assert compare("a not above b", one, worse, "nats", margin=1.3).verdict == NOT_SEEN
+@pytest.mark.parametrize("higher", [13.2, 13.0])
+def test_two_that_are_alike_decide_where_they_are_sure(higher):
+    """A difference that is below a tenth counts as none, unless it is sure."""
+    sure, unsure = ((Estimate(13.1, e), Estimate(higher, e)) for e in (0.2, 2.0))
+    claim = compare("a below b", *sure, "nats")
+    end = higher - 13.1 + 1.96 * 0.2 * math.sqrt(2)
+    assert claim.verdict == NOT_SEEN
+    most = f"a difference of {end:.2g} at most, where {0.1 * max(13.1, higher):.2g} would count"
+    assert claim.numbers.endswith(most)
+    assert compare("a below b", *unsure, "nats").verdict == UNDECIDED
+    assert compare("a below b", *sure, "nats", least=0.0).verdict == UNDECIDED
+    small = compare("a below b", Estimate(13.1, 0.01), Estimate(13.2, 0.01), "nats")
+    assert small.verdict == SEEN
+
+
+@pytest.mark.parametrize("higher", [13.2, 13.0, 14.3])
+def test_what_would_decide_that_two_are_alike_decides(higher):
+    """Both ends of the interval are gone after: the one that is reached first."""
+
+    def claim(times: float) -> Claim:
+        sides = (Estimate(value, 1 / math.sqrt(times), 4 * times) for value in (13.1, higher))
+        return compare("a below b", *sides, "nats")
+
+    more = float(re.search(r"; (\S+) times", claim(1).numbers).group(1))
+    assert claim(0.9 * more).verdict == UNDECIDED
+    assert claim(1.1 * more).verdict == (SEEN if higher == 14.3 else NOT_SEEN)
 
 
 def test_mean_and_error(rng):

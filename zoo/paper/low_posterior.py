@@ -56,6 +56,7 @@ def _claims(dataset: str, values: dict[str, Estimate], brightness: Sequence[floa
             lower,
             higher,
             f"nats per example; of their training neighbours {neighbours['elbo']}",
+            least=0.0,
         ),
         compare(
             "low-posterior samples lie further from the training images than others as bright",

@@ -18,6 +18,7 @@ from zoo.pictures import save_picture
 Rows = list[dict[str, Any]]  # of a table: columns to values
 
 SEEN, NOT_SEEN, UNDECIDED = "seen", "not seen", "not decidable at this scale"
+MARGIN = 0.1  # of a value: the least difference from it that counts; chosen
 _LEVEL = 0.05  # chosen: how often a verdict may fall where there is no difference
 
 
@@ -35,16 +36,21 @@ class Estimate(NamedTuple):
     standard_error: float | None = None
     degrees: float = math.inf
 
+    def __str__(self) -> str:
+        value, error, _ = self
+        return f"{value:.4g}" if error is None else f"{value:.4g} ± {error:.2g}"
 
-def decide(difference: Estimate) -> str:
-    """The verdict on "difference > 0": undecided within the 95 % interval of Student's t, or
-    without a standard error. Repeats that all give the same decide: there is then no difference, or
-    it is certain."""
+
+def decide(difference: Estimate, least: float = 0.0) -> str:
+    """The verdict on "difference > 0" by its 95 % interval of Student's t: seen where that lies
+    above zero, not seen where it ends below `least`, the smallest difference that counts. Undecided
+    else, and without a standard error."""
     if difference.standard_error is None or not math.isfinite(difference.value):
         return UNDECIDED
-    if abs(difference.value) <= _half_width(difference) and difference.standard_error > 0:
-        return UNDECIDED
-    return SEEN if difference.value > 0 else NOT_SEEN
+    half_width = _half_width(difference)
+    if difference.value - half_width > 0:
+        return SEEN
+    return NOT_SEEN if difference.value + half_width <= least else UNDECIDED
 
 
 def _half_width(estimate: Estimate, times: float = 1.0) -> float:
@@ -68,26 +74,34 @@ class Claim:
     numbers: str
 
 
-def judge(statement: str, difference: Estimate, numbers: str) -> Claim:
-    """The claim that `difference > 0`; where it is undecided, its numbers say what would decide."""
-    verdict = decide(difference)
-    distance = abs(difference.value)
+def judge(statement: str, difference: Estimate, numbers: str, least: float = 0.0) -> Claim:
+    """The claim that `difference > 0`. Where it is undecided, its numbers say what would decide;
+    where it is not seen for being small, how large the difference can be."""
+    verdict = decide(difference, least)
+    half_width = _half_width(difference)
+    if verdict == NOT_SEEN and (end := difference.value + half_width) > 0:
+        numbers += f"; a difference of {end:.2g} at most, where {least:.2g} would count"
+    distance = max(difference.value, least - difference.value)  # to what an interval has to end at
     if verdict == UNDECIDED and difference.standard_error and 0 < distance < math.inf:
-        most = (_half_width(difference) / distance) ** 2  # more repeats narrow the quantile too
+        most = (half_width / distance) ** 2  # more repeats narrow the quantile too
         more = brentq(lambda times: distance - _half_width(difference, times), 1, most)
         numbers += f"; {more:.2g} times the repeats would decide, if the difference stays"
     return Claim(statement, verdict, numbers)
 
 
 def compare(
-    statement: str, lower: Estimate, higher: Estimate, unit: str, margin: float = 0.0
+    statement: str, lower: Estimate, higher: Estimate, unit: str, least: float | None = None
 ) -> Claim:
-    """The claim that `lower` lies below `higher`; with a `margin`, that it does not lie above it by
-    that much."""
-    numbers = " against ".join(_with_error(side) for side in (lower, higher))
+    """The claim that `lower` lies below `higher`. The least difference that counts is `MARGIN` of
+    the larger one; callers give another where the zero of the values means nothing."""
     error, degrees = _joint(lower, higher)
-    difference = Estimate(higher.value - lower.value + margin, error, degrees)
-    return judge(statement, difference, f"{numbers} {unit}")
+    difference = Estimate(higher.value - lower.value, error, degrees)
+    least = _least(lower, higher) if least is None else least
+    return judge(statement, difference, f"{lower} against {higher} {unit}", least)
+
+
+def _least(*sides: Estimate) -> float:
+    return MARGIN * max(abs(side.value) for side in sides)
 
 
 def _joint(*sides: Estimate) -> tuple[float | None, float]:
@@ -102,14 +116,18 @@ def _joint(*sides: Estimate) -> tuple[float | None, float]:
 
 
 def compare_pairs(
-    statement: str, lower: Sequence[float], higher: Sequence[float], unit: str
+    statement: str,
+    lower: Sequence[float],
+    higher: Sequence[float],
+    unit: str,
+    least: float | None = None,
 ) -> Claim:
-    """The claim that `lower` lies below `higher`, values of the same runs in the same order: their
-    differences decide, so that what varies from run to run cancels."""
+    """`compare` of values of the same runs or seeds in the same order: their differences decide, so
+    that what varies from run to run cancels."""
     difference = mean_and_error([b - a for a, b in zip(lower, higher, strict=True)])
-    means = [mean_and_error(side).value for side in (lower, higher)]
-    numbers = f"{means[0]:.4g} against {means[1]:.4g} {unit}; difference {_with_error(difference)}"
-    return judge(statement, difference, numbers)
+    means = [Estimate(mean_and_error(side).value) for side in (lower, higher)]
+    numbers = f"{means[0]} against {means[1]} {unit}; difference {difference}"
+    return judge(statement, difference, numbers, _least(*means) if least is None else least)
 
 
 def column(rows: Sequence[Mapping[str, Any]], name: str, **where: Any) -> list[Any]:
@@ -124,11 +142,6 @@ def mean_and_error(values: Sequence[float]) -> Estimate:
         return Estimate(mean)
     variance = sum((v - mean) ** 2 for v in values) / (n - 1)
     return Estimate(mean, math.sqrt(variance / n), n - 1)
-
-
-def _with_error(estimate: Estimate) -> str:
-    value, error, _ = estimate
-    return f"{value:.4g}" if error is None else f"{value:.4g} ± {error:.2g}"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -111,7 +111,7 @@ def _claims(curves: dict[str, RateDistortion], points: dict[str, OwnPoint]) -> I
             unit = _UNIT.format(b=vae.b[-1], n=vae.log_z.shape[1])
             statement = f"the VAE's decoder needs fewer nats than that of {model}"
             yield compare_pairs(
-                statement, (-vae.log_z[-1]).tolist(), (-curve.log_z[-1]).tolist(), unit
+                statement, (-vae.log_z[-1]).tolist(), (-curve.log_z[-1]).tolist(), unit, least=0.0
             )
     for model, (rate, distortion) in points.items():
         curve = curves[model]
@@ -120,7 +120,7 @@ def _claims(curves: dict[str, RateDistortion], points: dict[str, OwnPoint]) -> I
         unit = _UNIT.format(b=curve.b[closest], n=len(rate))
         statement = f"the encoder of {model} lies above the curve of its own decoder"
         yield compare_pairs(
-            statement, (-curve.log_z[closest]).tolist(), own[closest].tolist(), unit
+            statement, (-curve.log_z[closest]).tolist(), own[closest].tolist(), unit, least=0.0
         )
 
 

@@ -17,7 +17,7 @@ from zoo.evaluation.latent.density_ratio_kl import DensityRatio, RatioOptions
 from zoo.figures import panels
 from zoo.paper.gaussian_learner import GaussianLearner
 from zoo.paper.lab import Lab
-from zoo.paper.outcome import Claim, Outcome, Rows, judge, mean_and_error
+from zoo.paper.outcome import MARGIN, Claim, Outcome, Rows, judge, mean_and_error
 from zoo.paper.scales import Scale
 
 POINTS = 25  # of each curve; chosen
@@ -158,7 +158,7 @@ def _claims(estimation: Rows, learning: Rows, d: int) -> list[Claim]:
     return [
         judge(
             f"d = {d}: the estimate of the KL is inaccurate (here: off by more than a tenth)",
-            mean_and_error([share - 0.1 for share in shares]),
+            mean_and_error([share - MARGIN for share in shares]),
             f"mean |error| / true KL {share:.3g}, last {LATE:.0%} of {last} updates",
         ),
         judge(

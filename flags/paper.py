@@ -80,7 +80,7 @@ def main(values: flags.FlagValues) -> int:
     try:
         for name in names:
             for dataset in datasets if EXPERIMENTS[name].data != "none" else ("",):
-                if not _run(name, Lab(scale.of(name), runs, dataset), output, alone):
+                if not _run(name, Lab(scale.of(name, dataset), runs, dataset), output, alone):
                     failed.append(_called(name, dataset))
     except Stopped as stopped:
         print(stopped)

@@ -7,6 +7,7 @@ import pytest
 
 from tests.flags.test_programs import call
 from zoo.flags import paper
+from zoo.paper import EXPERIMENTS
 from zoo.paper.comparison import repeats
 from zoo.paper.grids import table_3
 from zoo.paper.lab import Lab, Stopped
@@ -48,6 +49,14 @@ def test_a_model_has_the_rate_that_its_scale_found_for_it(lab):
     assert set(lab.train("vae").config.training.learning_rate.values()) == {3e-3}
     swept = lab.train("vae", learning_rate=2e-3)
     assert set(swept.config.training.learning_rate.values()) == {2e-3}
+
+
+def test_an_exception_is_of_one_experiment_and_data_set():
+    scale = SCALES["medium"]
+    assert scale.of("comparison", DATASET).seeds == (0, 1, 2, 3, 4)
+    assert scale.of("comparison", "blue_marble") == scale.of("bounds", DATASET) == scale
+    known = {f"{name}/{dataset}" for name in EXPERIMENTS for dataset in scale.datasets}
+    assert scale.exceptions.keys() <= known
 
 
 def test_the_classifier_is_the_one_that_comes_with_the_zoo_where_the_scale_has_none(tmp_path):

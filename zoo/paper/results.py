@@ -107,8 +107,12 @@ def _scales(names: Collection[str]) -> str:
 
 
 def _seeds(scale: Scale) -> str:
-    more = (f"{len(scale.of(name).seeds)} of `{name}`" for name in scale.further_seeds)
-    return "; ".join([str(len(scale.seeds)), *more])
+    more: dict[int, list[str]] = {}
+    for where, changes in scale.exceptions.items():
+        if "seeds" in changes:
+            more.setdefault(len(changes["seeds"]), []).append(f"`{where}`")
+    told = (f"{count} of {', '.join(places)}" for count, places in more.items())
+    return "; ".join([str(len(scale.seeds)), *told])
 
 
 def _settings(training: Mapping[str, Any]) -> str:

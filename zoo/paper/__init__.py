@@ -51,7 +51,7 @@ EXPERIMENTS = {
         "zoo.paper.marginal.posteriors",
         "Figure 1",
         "marginal KL of VAEs with Gaussian and RealNVP posteriors",
-        _cost("16 min", "16 min, and 20 min on blue_marble"),
+        _cost("16 min", "16 min, and 45 min on blue_marble"),
     ),
     "posterior_sizes": Experiment(
         "zoo.paper.marginal.posterior_sizes",

@@ -27,8 +27,10 @@ the larger value (of similarity, for diversity by MS-SSIM; zero for log-likeliho
 itself a margin): its numbers then say how large the difference can be. Else it is *not decidable at
 this scale*. The interval is Student's t, over repeats where there are repeats, of pairs where they
 share their runs or their seed and all but one setting, by Welch (1947) where they do not: of three
-repeats it is 2.8 to 4.3 standard errors to each side. Numbers after ± are one standard error. A
-marginal KL stands beside its floor, `average KL - log N`, below which its estimate cannot fall.
+repeats it is 2.8 to 4.3 standard errors to each side. Where three seeds left a claim nearly decided
+there are more, so that chance decides slightly more often than in one of twenty. Numbers after ±
+are one standard error. A marginal KL stands beside its floor, `average KL - log N`, below which its
+estimate cannot fall.
 Times are elapsed, on one core of two or on both, with other work beside; what the last call of a
 command found trained or measured is not in its time.
 

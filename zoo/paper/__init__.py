@@ -51,7 +51,7 @@ EXPERIMENTS = {
         "zoo.paper.marginal.posteriors",
         "Figure 1",
         "marginal KL of VAEs with Gaussian and RealNVP posteriors",
-        _cost("16 min", "16 min, and 45 min on blue_marble"),
+        _cost("16 min", "46 min, and 45 min on blue_marble"),
     ),
     "posterior_sizes": Experiment(
         "zoo.paper.marginal.posterior_sizes",
@@ -93,7 +93,7 @@ EXPERIMENTS = {
         "zoo.paper.comparison.comparison",
         "Figures 8 and 9",
         "all models over a sweep, by metrics of their samples",
-        _cost("2 h 15 min", "2 h 41 min"),
+        _cost("2 h 15 min", "5 h 46 min"),
     ),
     "synthetic": Experiment(
         "zoo.paper.synthetic.synthetic",
@@ -125,7 +125,7 @@ EXPERIMENTS = {
         "zoo.paper.samples.samples",
         "Figures 24 to 26, Appendix M",
         "samples of all models, and reconstructions",
-        _cost("16 min", "1 min"),
+        _cost("16 min", "2 min"),
     ),
     "ratio_leaderboard": Experiment(
         "zoo.paper.leaderboard.leaderboard",

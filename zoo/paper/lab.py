@@ -153,8 +153,9 @@ class Lab:
         }
         return EvaluationConfig(**{**sizes, **settings})
 
-    @functools.lru_cache(maxsize=2)  # noqa: B019  one lab lives as long as its process
-    def subject(self, path: Path) -> Subject:
+    @staticmethod
+    @functools.lru_cache(maxsize=2)  # of all labs: the next experiment asks for the same run
+    def subject(path: Path) -> Subject:
         """The run at `path` behind its signatures."""
         return Subject.of_run(zoo.load_run(path))
 

@@ -96,12 +96,12 @@ def compare(
     the larger one; callers give another where the zero of the values means nothing."""
     error, degrees = _joint(lower, higher)
     difference = Estimate(higher.value - lower.value, error, degrees)
-    least = _least(lower, higher) if least is None else least
-    return judge(statement, difference, f"{lower} against {higher} {unit}", least)
+    numbers = f"{lower} against {higher} {unit}"
+    return judge(statement, difference, numbers, _least(least, lower, higher))
 
 
-def _least(*sides: Estimate) -> float:
-    return MARGIN * max(abs(side.value) for side in sides)
+def _least(given: float | None, *sides: Estimate) -> float:
+    return MARGIN * max(abs(side.value) for side in sides) if given is None else given
 
 
 def _joint(*sides: Estimate) -> tuple[float | None, float]:
@@ -127,7 +127,7 @@ def compare_pairs(
     difference = mean_and_error([b - a for a, b in zip(lower, higher, strict=True)])
     means = [Estimate(mean_and_error(side).value) for side in (lower, higher)]
     numbers = f"{means[0]} against {means[1]} {unit}; difference {difference}"
-    return judge(statement, difference, numbers, _least(*means) if least is None else least)
+    return judge(statement, difference, numbers, _least(least, *means))
 
 
 def column(rows: Sequence[Mapping[str, Any]], name: str, **where: Any) -> list[Any]:

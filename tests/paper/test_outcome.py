@@ -149,6 +149,18 @@ def test_long_tables_stay_in_their_files(tmp_path):
     assert "| 0 |" not in page and f"| {LONGEST} |" in page
 
 
+def test_the_page_says_what_an_experiment_has_otherwise(tmp_path):
+    about = {"items": "-", "shows": "-", "scale": "medium", "command": "-", "seconds": 1.0}
+    for dataset in ("color_mnist_mini", "blue_marble"):
+        folder = tmp_path / "results" / "comparison" / dataset
+        Outcome([], {}).write(folder, dataset=dataset, **about)
+    page = write_page(tmp_path / "results").read_text()
+    assert "Scale `medium` with 5 seeds, " in page
+    assert "Scale `medium` with steps 3,000, critic_steps 500, " in page
+    told = page.partition("## Scales")[2]
+    assert "| steps 3,000, critic_steps 500 of `" in told.replace("; ", "| ")
+
+
 def test_the_page_leads_with_the_papers_statements(tmp_path):
     claims = [
         Claim("vgh_plus_plus does better than vgh (paper) by fid", SEEN, "1 against 2"),

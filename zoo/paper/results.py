@@ -58,7 +58,7 @@ def write_page(folder: Path) -> Path:
                 parts.append(f"## {result['items']}: {result['shows']}\n")
             if result["dataset"]:
                 parts.append(f"### {result['dataset']}\n")
-            parts += _section(EXPERIMENTS[name].cost[result["scale"]], place, result)
+            parts += _section(name, place, result)
     parts += ["## Scales\n", _scales({result.found["scale"] for result in results})]
     page = folder.with_suffix(".md")
     with atomic_file(page) as temporary:
@@ -98,9 +98,10 @@ def _scales(names: Collection[str]) -> str:
             "training": "; ".join(_settings(setting) for setting in scale.training.values()),
             "width": scale.width,
             "batch": scale.batch_size,
-            "seeds": _seeds(scale),
+            "seeds": len(scale.seeds),
             "samples": f"{scale.samples:,}",
             "seeds where the truth is known": len(scale.problem_seeds),
+            "otherwise": _exceptions(scale),
         }
         for scale in SCALES.values()
         if scale.name in names
@@ -108,21 +109,25 @@ def _scales(names: Collection[str]) -> str:
     return markdown_table(rows)
 
 
-def _seeds(scale: Scale) -> str:
-    more: dict[int, list[str]] = {}
+def _exceptions(scale: Scale) -> str:
+    places: dict[str, list[str]] = {}
     for where, changes in scale.exceptions.items():
-        if "seeds" in changes:
-            more.setdefault(len(changes["seeds"]), []).append(f"`{where}`")
-    told = (f"{count} of {', '.join(places)}" for count, places in more.items())
-    return "; ".join([str(len(scale.seeds)), *told])
+        places.setdefault(_settings(changes), []).append(f"`{where}`")
+    return "; ".join(f"{told} of {', '.join(where)}" for told, where in places.items())
 
 
-def _settings(training: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value:,}" for name, value in training.items())
+def _settings(settings: Mapping[str, Any]) -> str:
+    return ", ".join(itertools.starmap(_setting, settings.items()))
 
 
-def _section(cost: str, place: str, result: Mapping[str, Any]) -> Iterator[str]:
-    yield _facts(cost, result)
+def _setting(name: str, value: Any) -> str:
+    if isinstance(value, Mapping):
+        return _settings(value)
+    return f"{len(value)} {name}" if isinstance(value, tuple) else f"{name} {value:,}"
+
+
+def _section(name: str, place: str, result: Mapping[str, Any]) -> Iterator[str]:
+    yield _facts(name, result)
     yield result["prose"] + "\n"
     for name, rows in result["tables"].items():
         yield f"[{name}]({place}/{name}.csv), {len(rows)} rows\n"
@@ -132,9 +137,12 @@ def _section(cost: str, place: str, result: Mapping[str, Any]) -> Iterator[str]:
         yield f"![{caption}]({place}/{picture}.png)\n\n{caption}\n"
 
 
-def _facts(cost: str, result: Mapping[str, Any]) -> str:
+def _facts(name: str, result: Mapping[str, Any]) -> str:
+    scale, cost = SCALES[result["scale"]], EXPERIMENTS[name].cost[result["scale"]]
+    otherwise = _settings(scale.exceptions.get(f"{name}/{result['dataset']}", {}))
+    size = f"`{scale.name}`" + (f" with {otherwise}" if otherwise else "")
     last = f"the last call {result['seconds'] / 60:.1f} min"
-    return f"Scale `{result['scale']}`, {cost} in all, {last}: `{result['command']}`\n"
+    return f"Scale {size}, {cost} in all, {last}: `{result['command']}`\n"
 
 
 def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -61,7 +61,7 @@ def test_verdicts_are_those_of_students_tests(rng):
 def test_compare_joins_the_errors_of_both_sides():
     claim = compare("a below b", Estimate(1.0, 3.0), Estimate(10.7, 4.0), "nats")
     more = (1.96 * 5 / 9.7) ** 2
-    would = f"{more:.2g} times the repeats would decide, if the difference stays"
+    would = f"{more:.3g} times the repeats would decide, if the difference stays"
     assert claim.verdict == UNDECIDED
     assert claim.numbers == f"1 ± 3 against 10.7 ± 4 nats; {would}"
     decided = compare("a below b", Estimate(1.0, 3.0), Estimate(10.9, 4.0), "nats")

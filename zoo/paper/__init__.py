@@ -81,7 +81,7 @@ EXPERIMENTS = {
         "zoo.paper.bounds.bounds",
         "Figures 5 and 23",
         "what can be followed in the training of VAE and hybrids",
-        _cost("22 min", "1 min"),
+        _cost("22 min", "1 min, on blue_marble too"),
     ),
     "many_latents": Experiment(
         "zoo.paper.many_latents.many_latents",
@@ -93,7 +93,7 @@ EXPERIMENTS = {
         "zoo.paper.comparison.comparison",
         "Figures 8 and 9",
         "all models over a sweep, by metrics of their samples",
-        _cost("2 h 15 min", "5 h 46 min"),
+        _cost("2 h 15 min", "5 h 46 min, and 3 h 56 min on blue_marble"),
     ),
     "synthetic": Experiment(
         "zoo.paper.synthetic.synthetic",
@@ -125,7 +125,7 @@ EXPERIMENTS = {
         "zoo.paper.samples.samples",
         "Figures 24 to 26, Appendix M",
         "samples of all models, and reconstructions",
-        _cost("16 min", "2 min"),
+        _cost("16 min", "2 min, and 1 min on blue_marble"),
     ),
     "ratio_leaderboard": Experiment(
         "zoo.paper.leaderboard.leaderboard",
@@ -138,7 +138,7 @@ EXPERIMENTS = {
         "zoo.paper.rate_distortion.rate_distortion_curves",
         "Beyond the paper: rate-distortion",
         "rate-distortion curves of all decoders on one axis, and their encoders' own points",
-        _cost("40 min", "3 min"),
+        _cost("40 min", "3 min, and 5 min on blue_marble"),
     ),
 }
 

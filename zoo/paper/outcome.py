@@ -85,7 +85,7 @@ def judge(statement: str, difference: Estimate, numbers: str, least: float = 0.0
     if verdict == UNDECIDED and difference.standard_error and 0 < distance < math.inf:
         most = (half_width / distance) ** 2  # more repeats narrow the quantile too
         more = brentq(lambda times: distance - _half_width(difference, times), 1, most)
-        numbers += f"; {more:.2g} times the repeats would decide, if the difference stays"
+        numbers += f"; {more:.3g} times the repeats would decide, if the difference stays"
     return Claim(statement, verdict, numbers)
 
 

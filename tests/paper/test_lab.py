@@ -61,8 +61,7 @@ def test_runs_of_an_exceptions_settings_are_others(lab):
 def test_an_exception_is_of_one_experiment_and_data_set():
     scale = SCALES["medium"]
     assert scale.of("comparison", DATASET).seeds == (0, 1, 2, 3, 4)
-    assert scale.of("posteriors", "blue_marble").training == scale.training
-    assert scale.of("bounds", DATASET) == scale
+    assert scale.of("low_posterior", "blue_marble") == scale.of("bounds", DATASET) == scale
     known = {f"{name}/{dataset}" for name in EXPERIMENTS for dataset in scale.datasets}
     assert scale.exceptions.keys() <= known
 

@@ -139,7 +139,7 @@ def _section(name: str, place: str, result: Mapping[str, Any]) -> Iterator[str]:
 
 def _facts(name: str, result: Mapping[str, Any]) -> str:
     scale, cost = SCALES[result["scale"]], EXPERIMENTS[name].cost[result["scale"]]
-    otherwise = _settings(scale.exceptions.get(f"{name}/{result['dataset']}", {}))
+    otherwise = _settings(scale.otherwise(name, result["dataset"]))
     size = f"`{scale.name}`" + (f" with {otherwise}" if otherwise else "")
     last = f"the last call {result['seconds'] / 60:.1f} min"
     return f"Scale {size}, {cost} in all, {last}: `{result['command']}`\n"

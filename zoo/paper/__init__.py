@@ -87,7 +87,7 @@ EXPERIMENTS = {
         "zoo.paper.many_latents.many_latents",
         "Figures 6, 16 and 17",
         "VAE against AAE with many more latents than needed",
-        _cost("33 min", "2 h 20 min"),
+        _cost("33 min", "2 h 20 min, and 1 h 17 min on blue_marble"),
     ),
     "comparison": Experiment(
         "zoo.paper.comparison.comparison",

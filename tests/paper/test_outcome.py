@@ -151,12 +151,14 @@ def test_long_tables_stay_in_their_files(tmp_path):
 
 def test_the_page_says_what_an_experiment_has_otherwise(tmp_path):
     about = {"items": "-", "shows": "-", "scale": "medium", "command": "-", "seconds": 1.0}
-    for dataset in ("color_mnist_mini", "blue_marble"):
-        folder = tmp_path / "results" / "comparison" / dataset
-        Outcome([], {}).write(folder, dataset=dataset, **about)
+    comparison = ("comparison/color_mnist_mini", "comparison/blue_marble")
+    for place in (*comparison, "posterior_sizes/blue_marble"):
+        folder = tmp_path / "results" / place
+        Outcome([], {}).write(folder, dataset=folder.name, **about)
     page = write_page(tmp_path / "results").read_text()
     assert "Scale `medium` with 5 seeds, " in page
     assert "Scale `medium` with steps 3,000, critic_steps 500, " in page
+    assert "Scale `medium` with no long_posterior_pairs, " in page
     told = page.partition("## Scales")[2]
     assert "| steps 3,000, critic_steps 500 of `" in told.replace("; ", "| ")
 

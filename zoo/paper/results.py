@@ -123,7 +123,7 @@ def _settings(settings: Mapping[str, Any]) -> str:
 def _setting(name: str, value: Any) -> str:
     if isinstance(value, Mapping):
         return _settings(value)
-    return f"{len(value)} {name}" if isinstance(value, tuple) else f"{name} {value:,}"
+    return f"{len(value) or 'no'} {name}" if isinstance(value, tuple) else f"{name} {value:,}"
 
 
 def _section(name: str, place: str, result: Mapping[str, Any]) -> Iterator[str]:

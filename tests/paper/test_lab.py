@@ -51,13 +51,6 @@ def test_a_model_has_the_rate_that_its_scale_found_for_it(lab):
     assert set(swept.config.training.learning_rate.values()) == {2e-3}
 
 
-def test_runs_of_an_exceptions_settings_are_others(lab):
-    other = Lab(dataclasses.replace(lab.scale, run_settings={"steps": 2}), lab.runs, DATASET)
-    run, shorter = lab.train("vae", seed=0), other.train("vae", seed=0)
-    assert [r.config.training.steps for r in (run, shorter)] == [4, 2]
-    assert [at.once("kl", lambda at=at: at is lab, seed=0) for at in (lab, other)] == [True, False]
-
-
 def test_an_exception_is_of_one_experiment_and_data_set():
     scale = SCALES["medium"]
     assert scale.of("comparison", DATASET).seeds == (0, 1, 2, 3, 4)

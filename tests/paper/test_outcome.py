@@ -157,10 +157,10 @@ def test_the_page_says_what_an_experiment_has_otherwise(tmp_path):
         Outcome([], {}).write(folder, dataset=folder.name, **about)
     page = write_page(tmp_path / "results").read_text()
     assert "Scale `medium` with 5 seeds, " in page
-    assert "Scale `medium` with steps 3,000, critic_steps 500, " in page
+    assert "Scale `medium` with critic_steps 500, " in page
     assert "Scale `medium` with no long_posterior_pairs, " in page
     told = page.partition("## Scales")[2]
-    assert "| steps 3,000, critic_steps 500 of `" in told.replace("; ", "| ")
+    assert "; no long_posterior_pairs of `posterior_sizes/blue_marble` |" in told
 
 
 def test_the_page_leads_with_the_papers_statements(tmp_path):

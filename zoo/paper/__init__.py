@@ -93,7 +93,7 @@ EXPERIMENTS = {
         "zoo.paper.comparison.comparison",
         "Figures 8 and 9",
         "all models over a sweep, by metrics of their samples",
-        _cost("2 h 15 min", "5 h 46 min, and 3 h 56 min on blue_marble"),
+        _cost("2 h 15 min", "5 h 46 min, and 5 h 50 min on blue_marble"),
     ),
     "synthetic": Experiment(
         "zoo.paper.synthetic.synthetic",
@@ -138,7 +138,7 @@ EXPERIMENTS = {
         "zoo.paper.rate_distortion.rate_distortion_curves",
         "Beyond the paper: rate-distortion",
         "rate-distortion curves of all decoders on one axis, and their encoders' own points",
-        _cost("40 min", "3 min, and 5 min on blue_marble"),
+        _cost("40 min", "3 min, and 4 min on blue_marble"),
     ),
 }
 

@@ -55,7 +55,6 @@ class Lab:
         """
         training = self.scale.training[self.dataset]
         steps = training["steps"]
-        settings = {**self.scale.run_settings, **settings}
         sizes = {
             "width": self.scale.width,
             "batch_size": self.scale.batch_size,
@@ -75,8 +74,7 @@ class Lab:
             find: finds it.
             settings: all that it depends on, beside data set and scale's training.
         """
-        of_runs = {f"runs_{name}": value for name, value in self.scale.run_settings.items()}
-        file = self._folder / f"{_called(what, {**settings, **of_runs})}.json"
+        file = self._folder / f"{_called(what, settings)}.json"
         if not file.exists():
             write_json(file, find())
         return read_json(file)

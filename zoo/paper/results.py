@@ -121,8 +121,6 @@ def _settings(settings: Mapping[str, Any]) -> str:
 
 
 def _setting(name: str, value: Any) -> str:
-    if isinstance(value, Mapping):
-        return _settings(value)
     return f"{len(value) or 'no'} {name}" if isinstance(value, tuple) else f"{name} {value:,}"
 
 

@@ -18,9 +18,8 @@ from absl import flags
 from zoo import answers
 from zoo.config import DataConfig, EvaluationConfig
 from zoo.errors import UsageError
-from zoo.files import check_writable
 from zoo.flags import listings, paths, program, sources
-from zoo.records import Entry
+from zoo.records import Entry, check_evaluation_file, pictures_folder
 
 
 def define(values: flags.FlagValues) -> None:
@@ -60,8 +59,8 @@ def main(values: flags.FlagValues) -> None:
         output = run.evaluation_file
     else:
         raise UsageError(f"--{source} needs --dataset and --output; a run folder knows its own")
-    check_writable(output)
-    if source == "samples" and output.with_suffix("").resolve() == Path(values.samples).resolve():
+    check_evaluation_file(output)
+    if source == "samples" and pictures_folder(output).resolve() == Path(values.samples).resolve():
         raise UsageError(
             f"output={values.output} would put its pictures among the samples: expected a file "
             "of another name"

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from zoo.errors import UsageError, expected_of
-from zoo.files import ROOM, check_length
+from zoo.files import ROOM, check_length, check_writable
 from zoo.flags import parsers, paths, program
 from zoo.paper import EXPERIMENTS, experiment
 from zoo.paper.scales import SCALES
@@ -74,7 +74,9 @@ def main(values: flags.FlagValues) -> int:
         raise UsageError(f"output={values.output} is a file: expected a folder")
     program.start_tensorflow()
     from zoo.paper.lab import Lab, Stopped
+    from zoo.paper.results import page_of
 
+    check_writable(page_of(output))
     scale, runs = SCALES[values.scale], Path(values.runs_dir or output / "runs")
     failed = []
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import UsageError
-from zoo.files import locked, read_json, write_json
+from zoo.files import check_writable, locked, read_json, write_json
 from zoo.formats import FORMAT_VERSION, check_format
 
 Entry = dict[str, Any]  # of the file: a record or a picture, with what was asked
@@ -91,6 +91,24 @@ _RECORD = {
     for field in dataclasses.fields(Record)
     if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 }
+
+
+def pictures_folder(file: Path) -> Path:
+    """Where the pictures of an evaluation lie: beside its file, called so without the ending."""
+    return file.with_suffix("")
+
+
+def check_evaluation_file(file: Path) -> Path:
+    """`file`, if records could be written there, and pictures beside it; told before the work.
+
+    Raises:
+        UsageError: it does not end in .json, so that its pictures' folder might be called like it,
+            or one of them could not be written.
+    """
+    if file.suffix != ".json":
+        raise UsageError(f"output={str(file)!r} is not accepted: expected a .json file")
+    check_writable(pictures_folder(file) / "picture.png")
+    return check_writable(file)
 
 
 def read_evaluation(file: Path) -> dict[str, list[Entry]]:

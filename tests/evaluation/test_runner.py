@@ -92,6 +92,22 @@ def test_a_measured_metric_is_not_measured_again(dataset, tmp_path, name):
     assert len(calls) == made > 0 and file.read_bytes() == before and again == first
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("e", "expected a .json file"),  # which its pictures' folder would be called like
+        ("e.txt", "expected a .json file"),
+        ("taken.json", "taken is a file"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_told_before_the_work(dataset, tmp_path, name, told):
+    (tmp_path / "taken").touch()
+    subject, calls = fake("elbo")
+    with pytest.raises(UsageError, match=told):
+        evaluate(subject, dataset, ["elbo"], EvaluationConfig(), tmp_path / name)
+    assert not calls and [file.name for file in tmp_path.iterdir()] == ["taken"]
+
+
 def test_goes_on_where_it_was(dataset, tmp_path, monkeypatch):
     file = tmp_path / "e.json"
     subject, calls = fake("elbo", "encode")

@@ -149,6 +149,19 @@ def test_long_tables_stay_in_their_files(tmp_path):
     assert "| 0 |" not in page and f"| {LONGEST} |" in page
 
 
+@pytest.mark.parametrize("given", [".", "../half-0.5", "../half-0.5/"])
+def test_the_page_is_called_like_the_folder_however_that_is_given(tmp_path, monkeypatch, given):
+    folder = tmp_path / "half-0.5"
+    about = {"items": "-", "shows": "-", "dataset": "", "scale": "smoke", "command": "-"}
+    Outcome([], {}, {"curve": ("A curve.", Figure())}).write(
+        folder / "likelihoods", seconds=1.0, **about
+    )
+    monkeypatch.chdir(folder)
+    page = write_page(Path(given))
+    assert page == tmp_path / "half-0.5.md"
+    assert "![A curve.](half-0.5/likelihoods/curve.png)" in page.read_text()
+
+
 def test_the_page_says_what_an_experiment_has_otherwise(tmp_path):
     about = {"items": "-", "shows": "-", "scale": "medium", "command": "-", "seconds": 1.0}
     comparison = ("comparison/color_mnist_mini", "comparison/blue_marble")

@@ -18,7 +18,15 @@ from zoo.files import user_path
 from zoo.models.settings import keras_settings
 from zoo.partial import remove
 from zoo.pictures import save_picture
-from zoo.records import Entry, Record, answering, merge_into, read_evaluation
+from zoo.records import (
+    Entry,
+    Record,
+    answering,
+    check_evaluation_file,
+    merge_into,
+    pictures_folder,
+    read_evaluation,
+)
 from zoo.registry import METRICS, look_up
 from zoo.versions import versions
 
@@ -56,8 +64,9 @@ def evaluate(
         The records of these metrics.
 
     Raises:
-        UsageError: a metric is unknown or does not apply.
+        UsageError: a metric is unknown or does not apply, or the file could not be written.
     """
+    output = check_evaluation_file(user_path(output, "output"))
     if settings.feature_extractor is None:
         default = default_feature_extractor(dataset.name)
         settings = dataclasses.replace(settings, feature_extractor=default)
@@ -73,7 +82,6 @@ def evaluate(
         metrics = [make_metric(name) for name in names]
         for metric in metrics:
             metric.check(subject, dataset, settings)
-    output = user_path(output, "output")
     wanted = []
     for metric in metrics:
         # What was asked stands apart: a metric may record another split than the one it was given.
@@ -107,7 +115,7 @@ def _keep(output: Path, key: Entry, items: Sequence[Record | Picture]) -> list[E
     records, pictures = [], []
     for item in items:
         if isinstance(item, Picture):
-            file = output.with_suffix("") / f"{key['asked']['metric']}-{item.name}-{number}.png"
+            file = pictures_folder(output) / f"{key['asked']['metric']}-{item.name}-{number}.png"
             save_picture(file, item.content)
             name = file.relative_to(output.parent).as_posix()
             pictures.append({"file": name, "caption": item.caption, **key})
@@ -115,7 +123,7 @@ def _keep(output: Path, key: Entry, items: Sequence[Record | Picture]) -> list[E
             records.append({**item.to_json(), "versions": versions(), **key})
     evaluation = merge_into(output, key, records, pictures)
     kept = {output.parent / picture["file"] for picture in evaluation["pictures"]}
-    for file in output.with_suffix("").glob(f"{key['asked']['metric']}-*.png"):
+    for file in pictures_folder(output).glob(f"{key['asked']['metric']}-*.png"):
         if file not in kept:
             remove(file)
     return records

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -43,8 +44,16 @@ numbers of the first of them; all claims stand below, each with its own: of {tot
 """
 
 
+def page_of(folder: Path) -> Path:
+    """`FOLDER.md`, also of a folder that is given as `.` or has a dot in its name."""
+    folder = Path(os.path.abspath(folder))
+    return folder.with_name(f"{folder.name}.md")
+
+
 def write_page(folder: Path) -> Path:
     """Writes `FOLDER.md` from the results in `FOLDER` and returns its path."""
+    page = page_of(folder)
+    folder = page.with_name(page.stem)
     results = list(find_results(folder))
     parts = [_INTRODUCTION]
     if short := list(summary(results)):
@@ -60,7 +69,6 @@ def write_page(folder: Path) -> Path:
                 parts.append(f"### {result['dataset']}\n")
             parts += _section(name, place, result)
     parts += ["## Scales\n", _scales({result.found["scale"] for result in results})]
-    page = folder.with_suffix(".md")
     with atomic_file(page) as temporary:
         temporary.write_text("\n".join(parts), encoding="utf-8")
     return page

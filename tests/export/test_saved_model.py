@@ -220,8 +220,13 @@ def test_a_failed_export_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_a_folder_that_is_no_saved_model(tmp_path):
-    with pytest.raises(UsageError, match="is not a SavedModel"):
+    with pytest.raises(UsageError, match="is not a SavedModel: it has no saved_model.pb$"):
         Subject.of_saved_model(tmp_path)
+    for version in ("2", "10"):
+        (tmp_path / "vae" / version).mkdir(parents=True)
+        (tmp_path / "vae" / version / "saved_model.pb").touch()
+    with pytest.raises(UsageError, match="expected one of its versions, as .*vae/10$"):
+        Subject.of_saved_model(tmp_path / "vae")
     module = tf.Module()
     module.f = tf.function(lambda x: x, input_signature=[tf.TensorSpec([None])])
     tf.saved_model.save(module, str(tmp_path / "other"), signatures=module.f)

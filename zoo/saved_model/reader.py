@@ -32,7 +32,7 @@ def open_saved_model(
     """
     folder = usable_path(folder, "saved_model")
     if not os.path.isfile(folder / "saved_model.pb"):
-        raise UsageError(f"{folder} is not a SavedModel: it has no saved_model.pb")
+        raise UsageError(f"{folder} is not a SavedModel: {_lack(folder)}")
     check_manifest(folder)
     if not trust:
         refuse_reaching_out(folder)
@@ -47,6 +47,15 @@ def open_saved_model(
         if name in SIGNATURES:
             _check(f"{folder}: its signature {name!r}", function, SIGNATURES[name])
     return functions, _read_card(folder / "assets" / "model_card.json")
+
+
+def _lack(folder: Path) -> str:
+    versions = [
+        file.parent for file in folder.glob("*/saved_model.pb") if file.parent.name.isdecimal()
+    ]
+    newest = max(versions, key=lambda version: int(version.name), default=None)
+    remedy = "" if newest is None else f"; expected one of its versions, as {newest}"
+    return f"it has no saved_model.pb{remedy}"
 
 
 def _check(what: str, function: Any, signature: Signature) -> None:

@@ -57,6 +57,10 @@ MISTYPED = {
     "a choice": (("train", "--strategy=mirorred"), "did you mean mirrored?"),
     "a data set": (("train", "--dataset=color_mnist_mimi"), "did you mean color_mnist_mini?"),
     "a preset": (("train", "--preset=color_mnist/vaee"), "did you mean color_mnist/vae?"),
+    "a pretrained model": (
+        ("sample", "--pretrained=vae_vamp", "--output=a.png"),
+        "did you mean color_mnist_mini/vae_vamp?",
+    ),
     "an experiment": (
         ("paper", "--experiment=posterior", "--output=o"),
         "did you mean posteriors?",

@@ -18,6 +18,7 @@ from zoo.export.warmup import write_warmup
 from zoo.files import atomic_folder, write_json
 from zoo.formats import FORMAT_VERSION
 from zoo.manifest import write_manifest
+from zoo.pretrained import as_run
 from zoo.registry import source_of
 from zoo.run import Run
 from zoo.saved_model.contract import PORTABLE, require
@@ -127,10 +128,8 @@ def export_saved_model(
 
 
 def export_run(run: Run | str | Path, output: str | Path, name: str, **options: Any) -> Path:
-    """`export_saved_model` of a run, or of the run in a folder."""
-    return export_saved_model(
-        run if isinstance(run, Run) else Run.open(run), output, name, **options
-    )
+    """`export_saved_model` of a run, the run in a folder, or a pretrained one by its name."""
+    return export_saved_model(as_run(run), output, name, **options)
 
 
 def _portable(run: Run, chosen: Mapping[str, Any], formats: Sequence[str]) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def test_images_of_another_program_are_measured_by_the_array_and_by_the_file(tmp
     data = zoo.load_dataset("color_mnist_mini")
     images = data.split("test").images[:64]
     np.savez(tmp_path / "images.npz", images=images)
-    to = {"dataset": data, "output": tmp_path / "images.json"}
+    to = {"dataset": "color_mnist_mini", "output": tmp_path / "images.json"}
     settings = {"metrics": "ms_ssim_diversity", "num_samples": 64, **to}
     given = zoo.evaluate(samples=images, **settings)
     assert zoo.evaluate(samples=tmp_path / "images.npz", **settings) == given  # already measured
@@ -116,9 +116,11 @@ def test_images_of_another_program_are_measured_by_the_array_and_by_the_file(tmp
 
 
 def test_a_pretrained_model_is_a_run_to_measure_and_export(tmp_path):
-    run = zoo.open_pretrained("color_mnist_mini/vae")
+    name = "color_mnist_mini/vae"
+    run = zoo.open_pretrained(name)
     record, *_ = zoo.evaluate(run, metrics="elbo", num_samples=5, output=tmp_path / "vae.json")
-    folder = zoo.export_run(run, tmp_path, "vae", signatures=["decode"])
+    folder = zoo.export_run(name, tmp_path, "vae", signatures=["decode"])
+    np.testing.assert_array_equal(zoo.sample(name, 2)["images"], zoo.sample(run, 2)["images"])
     assert record["subject"] == "pretrained color_mnist_mini/vae"
     assert (folder / "saved_model.pb").is_file()
 

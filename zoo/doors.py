@@ -184,7 +184,7 @@ def evaluate(
     metrics: str | Sequence[str] = "all",
     *,
     samples: np.ndarray | str | Path | None = None,
-    dataset: ImageDataset | None = None,
+    dataset: ImageDataset | str | None = None,
     output: str | Path | None = None,
     trust: bool = False,
     **settings: Any,
@@ -193,12 +193,12 @@ def evaluate(
     file.
 
     Args:
-        source: a run, its folder, or the version folder of a SavedModel.
+        source: a run, its folder, a pretrained model's name, or the version folder of a SavedModel.
         metrics: names of metrics, or "all" for all that apply.
         samples: in the place of `source`, images of another program: an array `[N, H, W, C]`, uint8
             or floats in [0, 1], or what `zoo-evaluate --samples` takes: a folder of image files, an
             .npz with `images`, or an .npy.
-        dataset: the images; those of the run by default.
+        dataset: the images, or the name of a data set; those of the run by default.
         output: a JSON file; `evaluation.json` of the run folder by default.
         trust: load a SavedModel whatever its operations may do.
         **settings: of `zoo.config.EvaluationConfig`.
@@ -217,6 +217,8 @@ def evaluate(
     config = EvaluationConfig.create(**settings)
     if (source is None) == (samples is None):
         raise UsageError("expected one of source and samples: what is to be measured")
+    if isinstance(dataset, str):
+        dataset = load_dataset(dataset)
     if source is None:
         if dataset is None or output is None:
             raise UsageError("samples need dataset and output: what to compare with, a JSON file")
@@ -250,7 +252,7 @@ def sample(
     """Draws `images [N, H, W, C]` and their codes `z [N, D]` from a run or a SavedModel.
 
     Args:
-        source: a run, its folder, or the version folder of a SavedModel.
+        source: a run, its folder, a pretrained model's name, or the version folder of a SavedModel.
         count: N.
         seed: sample i depends on (seed, i) alone.
         trust: load a SavedModel whatever its operations may do.
@@ -272,7 +274,7 @@ def fit_prior(
     """Fits a prior to the codes of a run, and returns a new run that draws from it.
 
     Args:
-        run: the run, or its folder.
+        run: the run, its folder, or a pretrained model's name.
         prior: one of `zoo.registry.EX_POST_PRIORS`.
         output_dir: the new folder.
         seed: of codes and fit.
@@ -281,21 +283,22 @@ def fit_prior(
     Raises:
         UsageError: see `zoo.training.ex_post.fit_prior`.
     """
-    from zoo.run import Run
+    from zoo.pretrained import as_run
     from zoo.training.ex_post import fit_prior as fit
 
-    return fit(run if isinstance(run, Run) else Run.open(run), prior, output_dir, seed, steps)[0]
+    return fit(as_run(run), prior, output_dir, seed, steps)[0]
 
 
 def _subject(source: Run | str | Path, trust: bool) -> tuple[Subject, Run | None]:
     """What is measured, and the run that it is of, if it is of one."""
     from zoo.evaluation.subject.subject import Subject
     from zoo.files import user_path
+    from zoo.pretrained import as_run
     from zoo.run import Run
 
     if not isinstance(source, Run):
         folder = user_path(source, "source")
         if (folder / "saved_model.pb").is_file():
             return Subject.of_saved_model(folder, trust), None
-        source = Run.open(folder)
-    return Subject.of_run(source), source
+    run = as_run(source)
+    return Subject.of_run(run), run

@@ -68,6 +68,18 @@ def open_pretrained(name: str | Path) -> Run:
     return Run.open(folder)
 
 
+def as_run(source: Run | str | Path) -> Run:
+    """A run itself, that of a folder, or where there is no such path the pretrained one of a name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if isinstance(source, Run):
+        return source
+    named = str(source) in names() and not os.path.exists(source)
+    return open_pretrained(source) if named else Run.open(source)
+
+
 def from_pretrained(name: str | Path) -> PlayerModel:
     """A trained model: to sample from, to measure, or to compile and train further.
 

@@ -12,6 +12,7 @@ from tests.models.variants import TINY
 from tests.report.conftest import measured, record
 from zoo.config import RunConfig
 from zoo.data import load_dataset
+from zoo.errors import UsageError
 from zoo.evaluation.runner import make_metric
 from zoo.pictures import save_png
 from zoo.pretrained import open_pretrained
@@ -196,6 +197,14 @@ def test_what_metrics_say_of_their_records_is_of_records_that_they_have():
         assert {*metric.beside, *metric.beside.values()} <= own
     assert {direction_of(r) for r in records} == {"up", "down", ""}
     assert set(grouped(records)) == {*GROUPS.values()}
+
+
+def test_nothing_is_written_to_a_pretrained_models_folder():
+    run = open_pretrained("color_mnist_mini/vae")
+    before = set(run.path.iterdir())
+    with pytest.raises(UsageError, match="is a pretrained model"):
+        write_report(run)
+    assert set(run.path.iterdir()) == before
 
 
 def bars(page):

@@ -28,7 +28,12 @@ def write_report(run: Run, drawing: bool = True) -> Path:
     Args:
         run: it.
         drawing: whether it draws at all; else no weights are read.
+
+    Raises:
+        UsageError: it is a pretrained model.
     """
+    if run.is_pretrained:
+        raise UsageError(f"{run.path} is a pretrained model, to whose folder nothing is written")
     lines, evaluation = run.history(), run.evaluation()
     drawings = draw(run) if drawing else []
     return write_page(

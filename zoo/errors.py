@@ -43,7 +43,7 @@ def expected_of(value: str, known: Iterable[str], what: str = "one of") -> str:
     `did you mean vae? expected one of vae, dcgan`, where one resembles it; `what` is before them.
     """
     known = list(known)
-    near = difflib.get_close_matches(value, known, 1)
+    near = difflib.get_close_matches(value.lower(), known, 1)
     near += [name for name in known if name.endswith(f"/{value}")]  # of its group, as DATA/MODEL
     hint = f"did you mean {near[0]}? " if near else ""
     return f"{hint}expected {what} {', '.join(known)}"

@@ -91,3 +91,4 @@ def test_a_mistyped_word_in_python():
     with pytest.raises(UsageError, match="unknown setting latentsize=3: did you mean latent_size"):
         zoo.create_model("vae", latentsize=3)
     assert expected_of("xyz", ["vae", "dcgan"]) == "expected one of vae, dcgan"
+    assert expected_of("WGAN-GP", ["dcgan", "wgan_gp"]).startswith("did you mean wgan_gp? ")

@@ -197,7 +197,7 @@ class TrainingConfig(Checked):
         0, "Steps between two looks at the validation split; 0 for none.", at_least=0
     )
     validation_images: int | None = setting(
-        None, "The first so many images of the validation split; all by default.", above=0
+        None, "So many images of the validation split, by chance; all by default.", above=0
     )
     keep_best: str | None = setting(
         None,

@@ -46,6 +46,20 @@ def test_consecutive_cuts_images_and_labels_alike(images):
         np.testing.assert_array_equal(splits[name].images, images[expected])
 
 
+def test_some_of_a_sorted_split_are_of_all_of_it():
+    labels = np.repeat(np.arange(10), 100)
+    images = np.broadcast_to(labels[:, None, None, None], (1000, 2, 2, 1)).astype(np.uint8)
+    split = Split(images, labels, [f"{i:03d}.png" for i in range(1000)])
+    found = split.some(200)
+    counts = np.bincount(found.labels)
+    assert counts.sum() == 200 and len(counts) == 10 and 8 <= counts.min() <= counts.max() <= 32
+    assert (found.images[:, 0, 0, 0] == found.labels).all() and (np.diff(found.labels) >= 0).all()
+    assert [int(name[:3]) // 100 for name in found.names] == found.labels.tolist()
+    assert set(split.some(20).names) < set(found.names) == set(split.some(200).names)
+    assert split.some(1000) is split.some(5000) is split
+    assert Split(images).some(3).labels is Split(images).some(3).names is None
+
+
 def test_image_shape_and_split(images):
     dataset = make(images)
     assert dataset.image_shape == (4, 5, 3)

@@ -34,6 +34,19 @@ class Split:
     def __len__(self) -> int:
         return len(self.images)
 
+    def some(self, count: int) -> Split:
+        """`count` of the examples, always the same, in their order; all where there are no more.
+
+        They are chosen by chance, since a set may be sorted, by class or by place, so that its
+        first examples are no sample of it. The fewer are among the more.
+        """
+        if count >= len(self):
+            return self
+        rows = np.sort(np.random.default_rng(0).permutation(len(self))[:count])
+        labels = None if self.labels is None else self.labels[rows]
+        names = None if self.names is None else [self.names[row] for row in rows]
+        return Split(self.images[rows], labels, names)
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ImageDataset:

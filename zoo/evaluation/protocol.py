@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from zoo.config import EvaluationConfig
-from zoo.data.images import ImageDataset
+from zoo.data.images import ImageDataset, Split
 from zoo.evaluation.statistics import standard_error
 from zoo.evaluation.subject.subject import Subject
 from zoo.options import Option
@@ -65,11 +65,10 @@ class Metric:
         return {name: getattr(settings, name) for name in names}
 
     @staticmethod
-    def images(dataset: ImageDataset, settings: EvaluationConfig) -> np.ndarray:
-        """The first images `[N, H, W, C]` of the split, uint8: as many as are asked for, else
-        all."""
-        images = dataset.split(settings.split).images
-        return images[: settings.count(len(images), len(images))]
+    def examples(dataset: ImageDataset, settings: EvaluationConfig) -> Split:
+        """Of the split: as many as are asked for, by chance, else all."""
+        split = dataset.split(settings.split)
+        return split.some(settings.count(len(split)))
 
     def check(self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig) -> None:
         """Raises `UsageError`, naming what is missing, where the metric does not apply."""

@@ -32,8 +32,8 @@ def reconstructions_picture(lab: Lab, run: Run, name: str, title: str = "") -> P
 
 
 def reconstructions(lab: Lab, run: Run, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The first test images, and these through the point code, pixels in [0, 1]."""
-    images = run.dataset.split("test").images[:count]
+    """Test images, and these through the point code, pixels in [0, 1]."""
+    images = run.dataset.split("test").some(count).images
     originals, decoded = zip(*reconstruct(lab.subject(run.path), images), strict=True)
     return np.concatenate(originals), np.concatenate(decoded)
 

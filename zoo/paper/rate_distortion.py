@@ -44,7 +44,7 @@ def rate_distortion_curves(lab: Lab) -> Outcome:
     for model in paper_models():
         run = lab.train(model, seed=seed)
         subject = lab.subject(run.path)
-        images = run.dataset.split("test").images[: lab.scale.chain_images]
+        images = run.dataset.split("test").some(lab.scale.chain_images).images
         curves[model] = _curve(lab, model, subject, images, seed)
         point = own_point(subject, images, seed)
         if point is not None:

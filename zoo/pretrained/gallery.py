@@ -80,7 +80,7 @@ def gallery(page: Path) -> str:
 def overview(cards: Mapping[str, dict[str, Any]], runs: Mapping[str, Run]) -> Figure:
     """A row of test images, and one of samples of each model with its Inception Score, if any."""
     first = next(iter(runs))
-    rows = [as_floats(runs[first].dataset.split("test").images[:ALL_COLUMNS])]
+    rows = [as_floats(runs[first].dataset.split("test").some(ALL_COLUMNS).images)]
     names = ["test images"]
     scores = [_cell(_figures(cards[first]), "inception_score_data")]
     for name, run in runs.items():
@@ -109,7 +109,7 @@ def picture(run: Run) -> np.ndarray:
     if "sample" in subject.functions:
         images += [subject.all("sample", seed=0, count=ROWS * COLUMNS)["images"]]
     if {"encode", "decode"} <= subject.functions.keys():
-        originals = run.dataset.split("test").images[:COLUMNS]
+        originals = run.dataset.split("test").some(COLUMNS).images
         z = point_codes(subject, originals)
         between = slerp(z[0], z[1], COLUMNS)
         images += [as_floats(originals), subject.all("decode", z=z)["images"]]

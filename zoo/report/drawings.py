@@ -75,9 +75,9 @@ def _drawing(title: str, make: Callable[[], Shown]) -> Drawing:
 
 
 def _held_out(dataset: ImageDataset, count: int) -> tuple[np.ndarray, str]:
-    """The first images of the split that training saw least of, and its name."""
+    """Images of the split that training saw least of, and its name."""
     *_, split = dataset.splits  # in order: the test split, where there is one
-    return dataset.split(split).images[:count], split
+    return dataset.split(split).some(count).images, split
 
 
 def _reconstructions(subject: Subject, dataset: ImageDataset) -> Shown:

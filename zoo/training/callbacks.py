@@ -180,7 +180,7 @@ class Pictures(StepCallback):
     ):
         super().__init__(span)
         self._every, self._run, self._writer = every, run, writer
-        images = dataset.split("validation").images[: PICTURE_IMAGES // 2]
+        images = dataset.split("validation").some(PICTURE_IMAGES // 2).images
         self._images = as_floats(images)
         self._noise = row_noise(row_seeds(run.config.training.seed, 0, PICTURE_IMAGES))
 

@@ -36,8 +36,7 @@ class Validation(StepCallback):
         super().__init__(span)
         self._run, self._writer, self._training = run, writer, run.config.training
         split = dataset.split("validation")
-        self._count = min(self._training.validation_images or len(split), len(split))
-        self._dataset, self._images = dataset, split.images
+        self._split = split.some(self._training.validation_images or len(split))
         self._means = tf.function(self._batch_means, reduce_retracing=True)
         self._best = best
 
@@ -59,25 +58,26 @@ class Validation(StepCallback):
                 tf.summary.scalar(name, value)
         term = self._training.keep_best
         if term in finite:
-            best = Best(term, finite[term], self._count)
+            best = Best(term, finite[term], len(self._split))
             if best.beats(self._best, term in self.model.higher_is_better):
                 self._run.checkpoints.save_best(self.model, best)
                 self._best = best
 
     def _values(self) -> dict[str, float]:
         """The means over the images."""
-        labels = self._dataset.labels("validation") if self.model.needs_labels else None
+        labels = self._split.labels if self.model.needs_labels else None
+        count = len(self._split)
         # As even as can be: a statistic of a batch, as some losses are, has none of a few rows.
-        parts = -(-self._count // self._training.batch_size)
+        parts = -(-count // self._training.batch_size)
         sums: dict[str, float] = {}
-        for rows in np.array_split(np.arange(self._count), parts):
+        for rows in np.array_split(np.arange(count), parts):
             part = slice(rows[0], rows[-1] + 1)
-            images = tf.constant(as_floats(self._images[part]))
+            images = tf.constant(as_floats(self._split.images[part]))
             classes = None if labels is None else tf.constant(labels[part])
             seeds = tf.constant(row_seeds(self._training.seed, int(rows[0]), len(rows)))
             for name, mean in self._means(images, classes, seeds).items():
                 sums[name] = sums.get(name, 0.0) + float(mean) * len(rows)
-        return {name: total / self._count for name, total in sums.items()}
+        return {name: total / count for name, total in sums.items()}
 
     def _batch_means(
         self, images: tf.Tensor, labels: tf.Tensor | None, seeds: tf.Tensor

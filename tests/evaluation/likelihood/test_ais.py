@@ -68,7 +68,7 @@ def test_records_of_a_linear_decoder(tmp_path):
     records, (picture,) = measured(Ais(), subject(), DATA, settings)
     assert list(records) == ["ais", "bdmc_gap"]
     record, gap = records.values()
-    expected = log_evidence(DATA.split("test").images[:6])
+    expected = log_evidence(DATA.split("test").some(6).images)
     assert (record.n, record.split) == (6, "test") and record.standard_error > 0
     assert record.value == pytest.approx(expected.mean(), abs=0.1)
     assert record.details["start"] == "encoder" and record.details["observation_stddev"] == SCALE

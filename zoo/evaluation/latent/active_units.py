@@ -58,6 +58,7 @@ class ActiveUnitsMetric(Metric):
     name = "active_units"
     needs = ("encode",)
     uses = ("split", "num_samples")
+    revision = 2
 
     def check(self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig) -> None:
         """As every metric's; a variance takes two images."""
@@ -69,7 +70,7 @@ class ActiveUnitsMetric(Metric):
         self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig
     ) -> Iterator[Record | Picture]:
         """Yields their number; of the point code z where `encode` gives no mean."""
-        images = self.images(dataset, settings)
+        images = self.examples(dataset, settings).images
         outputs = subject.all("encode", images=images)
         code = mean_code(subject, outputs)
         units, meaning = active_units(outputs[code]), MEANINGS[code]

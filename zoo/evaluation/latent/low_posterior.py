@@ -90,7 +90,7 @@ class LowPosterior(Metric):
     """What the decoder makes of the prior where q(z) is lowest (Algorithm 1)."""
 
     name = "low_posterior"
-    revision = 3
+    revision = 4
     needs = ("encode", "decode")
     uses = ("split", "num_samples", "seed")
     options = (
@@ -149,7 +149,7 @@ class LowPosterior(Metric):
         yield Picture("samples", *_grids(images, train[index], ordinary, settings.score))
 
         if "elbo" in subject.functions:
-            split = dataset.split(settings.split).images[:count]
+            split = dataset.split(settings.split).some(count).images
             groups = (
                 _Group("_data", f"{settings.split} images", split, settings.split),
                 _Group("", "low-posterior samples", images, None),

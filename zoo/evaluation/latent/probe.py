@@ -108,6 +108,7 @@ class LinearProbe(Metric):
     higher_is_better = tuple(f"probe{some}" for some in SHARES)
     needs = ("encode",)
     uses = ("split", "num_samples", "seed")
+    revision = 2
 
     def check(self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig) -> None:
         """As every metric's; it takes classes, and training images of each."""
@@ -128,12 +129,12 @@ class LinearProbe(Metric):
     ) -> Iterator[Record | Picture]:
         """Yields the accuracies of principal components of pixels, then of codes; both over the
         number of labels."""
-        pool, images = _pool(dataset, settings), self.images(dataset, settings)
+        pool, tested = _pool(dataset, settings), self.examples(dataset, settings)
         known, labels = dataset.split("train").images[pool], dataset.labels("train")[pool]
-        truth = dataset.labels(settings.split)[: len(images)]
-        outputs = [subject.all("encode", images=side) for side in (known, images)]
+        truth, shown = np.asarray(tested.labels), (known, tested.images)
+        outputs = [subject.all("encode", images=side) for side in shown]
         code = mean_code(subject, outputs[0])
-        pixels = [as_floats(side).reshape(len(side), -1) for side in (known, images)]
+        pixels = [as_floats(side).reshape(len(side), -1) for side in shown]
         linear = PCA(
             min(COMPONENTS, *pixels[0].shape), svd_solver="randomized", random_state=settings.seed
         ).fit(pixels[0])

@@ -116,6 +116,7 @@ class Representation(Metric):
     name = "representation"
     needs = ("encode",)
     uses = ("split", "num_samples")
+    revision = 2
 
     def check(self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig) -> None:
         """As every metric's; a covariance takes three images."""
@@ -131,7 +132,7 @@ class Representation(Metric):
     ) -> Iterator[Record | Picture]:
         """Yields what carries the KL, where the posterior is a Gaussian and the prior N(0, I), then
         what varies with the image, and how sparse each code is."""
-        split, images = settings.split, self.images(dataset, settings)
+        split, images = settings.split, self.examples(dataset, settings).images
         outputs = subject.all("encode", images=images)
         code = mean_code(subject, outputs)
         codes = check_matrix(code, outputs[code]).astype(np.float64)

@@ -46,6 +46,7 @@ class Ais(Metric):
     lower_is_better = ("ais_bits_per_dim",)
     needs = ("decode",)
     uses = ("split", "num_samples", "seed")
+    revision = 2
     options = (
         Option(
             "chain_start",
@@ -87,8 +88,7 @@ class Ais(Metric):
         else:
             evidence = Evidence(subject, given, start, chains)
         observation = evidence.observation
-        split = dataset.split(settings.split).images
-        images = split[: settings.count(IMAGES[start.name], len(split))]
+        images = dataset.split(settings.split).some(settings.count(IMAGES[start.name])).images
         count = min(len(images), MOST_SIMULATED[start.name])
         found = evidence.of_images(images, settings.seed)
         simulated = evidence.of_simulated(count, settings.seed + 1)
@@ -152,7 +152,7 @@ def _best(
 ) -> tuple[Evidence, dict[float, float]]:
     """That of the standard deviation of p(x|z) which gives validation images the highest mean
     bound, one rule for every model (Wu et al. 2017); and that bound by standard deviation, nats."""
-    images = dataset.split("validation").images[:TRIED_IMAGES]
+    images = dataset.split("validation").some(TRIED_IMAGES).images
     tried = {
         stddev: Evidence(subject, GaussianObservation(stddev), start, chains) for stddev in STDDEVS
     }

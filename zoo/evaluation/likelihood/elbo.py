@@ -52,6 +52,7 @@ class Elbo(Metric):
     lower_is_better = ("bits_per_dim",)
     needs = ("elbo",)
     uses = ("split", "num_samples", "seed")
+    revision = 2
 
     def check(self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig) -> None:
         """As every metric's."""
@@ -68,7 +69,7 @@ class Elbo(Metric):
     ) -> Iterator[Record | Picture]:
         """Yields one record for each output of the signature, and bits per dimension where they
         are defined."""
-        images = self.images(dataset, settings)
+        images = self.examples(dataset, settings).images
         parts = []
         with tqdm(desc="ELBO", unit=" images", total=len(images), delay=2) as bar:
             for batch in subject.batches("elbo", seed=settings.seed, images=images):

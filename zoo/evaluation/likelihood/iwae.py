@@ -102,6 +102,7 @@ class Iwae(Metric):
     lower_is_better = ("iwae_bits_per_dim",)
     needs = ("elbo",)
     uses = ("split", "num_samples", "seed")
+    revision = 2
     options = (Option("draws", None, "Draws of z per image; 50 by default.", kind="int", above=0),)
 
     def check(self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig) -> None:
@@ -113,7 +114,7 @@ class Iwae(Metric):
         self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig
     ) -> Iterator[Record]:
         """Yields the bound, and its bits per dimension where they are defined."""
-        images = self.images(dataset, settings)
+        images = self.examples(dataset, settings).images
         draws = settings.draws or DEFAULT_DRAWS
         bound = iwae_bound(log_weights(subject, images, draws, settings.seed))
         definition = (

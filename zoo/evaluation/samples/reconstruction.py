@@ -85,6 +85,7 @@ class Reconstruction(Metric):
     lower_is_better = ("reconstruction_mse",)
     needs = ("encode", "decode")
     uses = ("split", "num_samples")
+    revision = 2
 
     def check(self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig) -> None:
         """As every metric's; SSIM has a window that has to fit into the images."""
@@ -100,7 +101,7 @@ class Reconstruction(Metric):
         self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig
     ) -> Iterator[Record | Picture]:
         """Yields the means over images."""
-        images = self.images(dataset, settings)
+        images = self.examples(dataset, settings).images
         functions = (mean_squared_error, psnr, ssim)
         parts, shown = [], None
         with tqdm(desc="reconstruction", unit=" images", total=len(images), delay=2) as bar:

@@ -155,7 +155,7 @@ class WassersteinCritic(Metric):
     lower_is_better = ("wasserstein_critic",)
     needs = ("sample",)
     uses = ("num_samples", "seed", "train_steps")
-    revision = 2
+    revision = 3
 
     def check(self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig) -> None:
         """As every metric's; it needs all three splits and networks for the images."""
@@ -170,7 +170,7 @@ class WassersteinCritic(Metric):
         """Yields the floor first, then the gap on minibatches and on each split."""
         steps = settings.train_steps or DEFAULT_STEPS
         seed, count = settings.seed, settings.count(EVALUATED)
-        images = {s: dataset.split(s).images[:count] for s in ("test", "train", "validation")}
+        images = {s: dataset.split(s).some(count).images for s in ("test", "train", "validation")}
         validation, given = len(dataset.split("validation")), subject.available
         floor = _floor(dataset, seed, steps)
         trained = _train(

@@ -80,7 +80,7 @@ def traversal(subject: Subject, dataset: ImageDataset, rows: int, seed: int = 0)
             "deviations and no KL of their own: expected N(0, I)"
         )
     split = "validation" if "validation" in dataset.splits else next(iter(dataset.splits))
-    images = dataset.split(split).images[:ENCODED]
+    images = dataset.split(split).some(ENCODED).images
     codes = subject.all("encode", images=images)
     if not {"mean", "stddev"} <= set(codes):
         raise UsageError(

@@ -174,7 +174,8 @@ def test_the_page_says_what_an_experiment_has_otherwise(tmp_path):
     assert "Scale `medium` with no long_posterior_pairs, " in page
     told = page.partition("## Scales")[2]
     assert "| steps 6,000, copies 10; steps 6,000 |" in told
-    assert "; critic_steps 500 of `comparison/blue_marble`, `many_latents/blue_marble`; " in told
+    assert "; 7 seeds of `posteriors/color_mnist_mini`, `samples/blue_marble`; " in told
+    assert "; critic_steps 500 of `comparison/blue_marble`; " in told
     assert "; no long_posterior_pairs of `posterior_sizes/blue_marble` |" in told
 
 

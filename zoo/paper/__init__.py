@@ -87,7 +87,7 @@ EXPERIMENTS = {
         "zoo.paper.many_latents.many_latents",
         "Figures 6, 16 and 17",
         "VAE against AAE with many more latents than needed",
-        _cost("33 min", "2 h 20 min, and 1 h 17 min on blue_marble"),
+        _cost("33 min", "2 h 20 min, and 2 h 53 min on blue_marble"),
     ),
     "comparison": Experiment(
         "zoo.paper.comparison.comparison",
@@ -125,7 +125,7 @@ EXPERIMENTS = {
         "zoo.paper.samples.samples",
         "Figures 24 to 26, Appendix M",
         "samples of all models, and reconstructions",
-        _cost("16 min", "2 min, and 1 min on blue_marble"),
+        _cost("16 min", "2 min, and 43 min on blue_marble"),
     ),
     "ratio_leaderboard": Experiment(
         "zoo.paper.leaderboard.leaderboard",
@@ -138,7 +138,7 @@ EXPERIMENTS = {
         "zoo.paper.rate_distortion.rate_distortion_curves",
         "Beyond the paper: rate-distortion",
         "rate-distortion curves of all decoders on one axis, and their encoders' own points",
-        _cost("40 min", "3 min, and 4 min on blue_marble"),
+        _cost("40 min", "5 min, and 32 min on blue_marble"),
     ),
 }
 

@@ -167,8 +167,10 @@ SCALES = {
             exceptions={
                 **dict.fromkeys(_UNDECIDED_BY_THREE, {"seeds": tuple(range(5))}),
                 "posteriors/color_mnist_mini": {"seeds": tuple(range(7))},
+                "samples/blue_marble": {"seeds": tuple(range(7))},
                 "comparison/blue_marble": _FEWER_CRITIC_STEPS,
-                "many_latents/blue_marble": _FEWER_CRITIC_STEPS,
+                "many_latents/blue_marble": {**_FEWER_CRITIC_STEPS, "seeds": tuple(range(6))},
+                "rate_distortion/blue_marble": {"chain_images": 144},
                 # Of longer runs, one data set's are hours enough.
                 "posterior_sizes/blue_marble": {"long_posterior_pairs": ()},
             },

@@ -106,7 +106,7 @@ def on_page_markdown(markdown: str, page: Any, files: Files, **_: Any) -> str:
 
 def programs() -> str:
     """Each program with its flags."""
-    parts = ["# Programs\n\nEach takes `--help` and `--flagfile`, and completes in bash.\n"]
+    parts = ["# Programs\n\nEach takes `--help` and `--flagfile`, and completes in bash and zsh.\n"]
     for name in PROGRAMS:
         module = importlib.import_module(f"zoo.flags.{name}")
         title, _, about = (module.__doc__ or "").partition("\n")

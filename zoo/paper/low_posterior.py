@@ -77,18 +77,18 @@ def _claims(dataset: str, values: dict[str, Estimate], brightness: Sequence[floa
 
 def _pictures(lab: Lab, run: Run) -> dict[str, tuple[str, Any]]:
     """Those of pixels and codes, beside the metric's own."""
-    subject, train = lab.subject(run.path), run.dataset.split("train").images
+    subject, train = lab.subject(run.path), run.dataset.split("train")
     encodings = encode_dataset(subject, run.dataset, cache=subject.cache)
     z = subject.prior_sampler(encodings.mean.shape[1], 0)(lab.scale.samples)
     generator = np.random.default_rng(1)
     log_q = log_aggregate_posterior(z, encodings.mean, encodings.stddev)
     low = z[least_likely(z, log_q, min(CODES, len(z)))]
     images = subject.all("decode", z=low)["images"]
-    index, _ = nearest_neighbours(images, train)
+    index, _ = nearest_neighbours(images, train.images)
     pixels = {
-        "data": as_floats(train[:CODES]),
+        "data": as_floats(train.some(CODES).images),
         "low-posterior samples": images,
-        "their neighbours": as_floats(train[index]),
+        "their neighbours": as_floats(train.images[index]),
     }
     figure, (axis,) = panels(1, size=(6.0, 3.4))
     histogram(axis, {name: group.ravel() for name, group in pixels.items()}, "pixel value")

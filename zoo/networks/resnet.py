@@ -19,6 +19,7 @@ from typing import Any
 import keras
 
 from zoo.networks import layers
+from zoo.networks.group_norm import GroupNormalization
 
 DEFAULT_LATENT_SIZE = 128  # Gulrajani et al. 2017
 
@@ -115,7 +116,7 @@ def _normalised(x: Any, norm: Norm | None) -> Any:
 
 def _layer_norm() -> keras.layers.Layer:
     """Of all pixels and maps of an example, with one scale and offset per map."""
-    return keras.layers.GroupNormalization(groups=1, epsilon=1e-5)
+    return GroupNormalization(groups=1, epsilon=1e-5)
 
 
 def _conv(x: Any, maps: int, kernel: int = 3, he: bool = True, use_bias: bool = True) -> Any:

@@ -124,3 +124,17 @@ def test_capacity_takes_the_mean_of_all_replicas():
 def test_a_weight_beside_a_capacity_is_refused():
     with pytest.raises(UsageError, match=r"^kl_weight=2.0 and kl_capacity=5.0 exclude each other"):
         tiny_model({"model": "vae", "kl_weight": 2.0, "kl_capacity": 5.0})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"kl_warmup_steps": 9}, "^kl_warmup_steps=9 applies to kl_schedule=linear only$"),
+        ({"kl_capacity_weight": 2.0}, "^kl_capacity_weight=2.0 applies to a kl_capacity only$"),
+        ({"dequantization": "none"}, "applies to likelihood=quantized_normal only, not to bern"),
+        ({"flow_context": True}, "^flow_context=True applies to posterior=real_nvp only, not to g"),
+    ],
+)
+def test_a_setting_of_what_is_not_chosen_is_refused(settings, message):
+    with pytest.raises(UsageError, match=message):
+        tiny_model({"model": "vae", **settings})

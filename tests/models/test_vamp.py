@@ -134,6 +134,10 @@ def test_exports_hold_the_components_not_the_encoders_pass():
             "aae does not take prior=vamp: expected one of standard",
         ),
         ({"model": "dcgan", "components": 5}, "dcgan has no option components"),
+        (
+            {"model": "vae", "components": 5},
+            "^components=5 applies to prior=vamp only, not to standard_normal$",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_refused(settings, message):

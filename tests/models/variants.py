@@ -10,6 +10,11 @@ from zoo.registry import INSTRUMENTS, LIKELIHOODS, MODELS, NETWORKS, POSTERIORS,
 SHAPE = (28, 28, 3)
 _, *OTHER_NETWORKS = (name for name, family in NETWORKS.items() if family.fits(SHAPE))
 TINY = {"latent_size": 3, "width": 0.06}
+# Numbers that have no effect but with another setting.
+NEEDED = {
+    "kl_warmup_steps": {"kl_schedule": "linear"},
+    "kl_capacity_weight": {"kl_capacity": 1.0},
+}
 
 
 def another(option):
@@ -30,17 +35,18 @@ def own(cls, name):
 
 
 def variants():
-    """The numbers among a model's options at once, since they change no path through the code, and
-    each other option by itself, those that several models share on the first. Each likelihood,
-    posterior and prior, with each of its options, on the first model that takes it, and each
-    posterior and prior on every model that names it; each other family of networks on the first
-    model that has a player of a kind."""
+    """The numbers among a model's options at once, since they change no path through the code, but
+    for those that need another setting, and each other option by itself, those that several models
+    share on the first. Each likelihood, posterior and prior, with each of its options, on the first
+    model that takes it, and each posterior and prior on every model that names it; each other
+    family of networks on the first model that has a player of a kind."""
     found, seen = [], set()
     for model in MODELS | INSTRUMENTS:
         cls = model_class(model)
         options = [option for option in own(cls, "options") if option not in seen]
         numbers = {o.name: another(o) for o in options if type(o.default) in (int, float)}
         paths = [{o.name: another(o)} for o in options if o.name not in numbers]
+        paths += [{n: numbers.pop(n), **NEEDED[n]} for n in NEEDED if n in numbers]
         found += [{"model": model, **settings} for settings in (numbers, *paths) if settings]
         seen |= {*options}
         if model in INSTRUMENTS:

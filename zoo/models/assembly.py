@@ -28,6 +28,8 @@ from zoo.registry import (
     follow,
 )
 
+_PARTS = {"likelihood": LIKELIHOODS, "posterior": POSTERIORS, "prior": PRIORS}
+
 
 class AssembledModel(PlayerModel):
     """A generative model, put together from networks and distributions as its settings say.
@@ -86,8 +88,7 @@ class AssembledModel(PlayerModel):
         """Those of its options, of the networks, and of all likelihoods, posteriors and priors that
         it accepts."""
         accepted = cls._accepted()
-        tables = {"likelihood": LIKELIHOODS, "posterior": POSTERIORS, "prior": PRIORS}
-        parts = [follow(tables[kind][name]) for kind, names in accepted.items() for name in names]
+        parts = [follow(_PARTS[kind][name]) for kind, names in accepted.items() for name in names]
         return {
             **network_defaults(image_shape, network, own),
             **{kind: names[0] for kind, names in accepted.items() if names},
@@ -107,7 +108,8 @@ class AssembledModel(PlayerModel):
         """`config` with every None that this model has a default for filled in.
 
         Raises:
-            UsageError: a setting does not apply to this model, or no networks are for such images.
+            UsageError: a setting does not apply to this model or to the distributions that are
+                chosen, or no networks are for such images.
         """
         for name, accepted in cls._accepted().items():
             value = getattr(config, name)
@@ -119,6 +121,7 @@ class AssembledModel(PlayerModel):
         resolved = super().resolve(config, image_shape, own)
         if resolved.latent_size is None:
             raise UsageError("latent_size is not known: the decoder does not say what it takes")
+        cls._check_parts(config, resolved)
         posteriors = _prior_head(resolved).posteriors
         if posteriors and resolved.posterior not in posteriors:
             raise UsageError(
@@ -126,6 +129,20 @@ class AssembledModel(PlayerModel):
                 f"posterior={' or '.join(posteriors)}"
             )
         return resolved
+
+    @classmethod
+    def _check_parts(cls, config: ModelConfig, resolved: ModelConfig) -> None:
+        """Refuses what is set for a distribution other than the one that is chosen. Its default
+        passes: a configuration that is resolved has those of all."""
+        for kind, names in cls._accepted().items():
+            chosen = getattr(resolved, kind)
+            for name in names if chosen in names else ():  # a fitted prior has run with another
+                for option in follow(_PARTS[kind][name]).options if name != chosen else ():
+                    value = getattr(config, option.name)
+                    if value not in (None, option.default):
+                        raise UsageError(
+                            f"{option.name}={value} applies to {kind}={name} only, not to {chosen}"
+                        )
 
     @classmethod
     def players_of(cls, config: ModelConfig) -> tuple[str, ...]:

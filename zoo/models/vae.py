@@ -124,6 +124,14 @@ class VAE(GenerativeModel):
     ) -> ModelConfig:
         """As every model's; a capacity takes the place of a weight."""
         resolved = super().resolve(config, image_shape, own)
+        defaults = {option.name: option.default for option in cls.options}
+        for name, applies, needed in (
+            ("kl_warmup_steps", resolved.kl_schedule == "linear", "kl_schedule=linear"),
+            ("kl_capacity_weight", resolved.kl_capacity is not None, "a kl_capacity"),
+        ):
+            value = getattr(config, name)
+            if not applies and value not in (None, defaults.get(name)):
+                raise UsageError(f"{name}={value} applies to {needed} only")
         if resolved.kl_capacity is not None and resolved.kl_weight != 1:
             raise UsageError(
                 f"kl_weight={resolved.kl_weight} and kl_capacity={resolved.kl_capacity} exclude "

@@ -13,6 +13,7 @@ from tests.models.plain_keras import IMAGES, TINY, assert_same, every_kind, mode
 from tests.models.training import compiled
 from zoo.errors import UsageError
 from zoo.noise import row_noise, row_seeds
+from zoo.training.strategy import make_strategy
 
 with_encoder = pytest.mark.parametrize("name", ("vae", "vgh_plus_plus"))
 
@@ -161,6 +162,32 @@ def test_a_compiled_step_takes_plain_batches_of_any_size():
     assert model.predict(batches, verbose=0).shape == IMAGES.shape
 
 
+def test_an_evaluation_has_other_noise_for_each_image():
+    """That of its place, whatever the batches: a model that samples shows its critic as many."""
+    model = model_of("wgan_gp", seed=3)
+    images = np.concatenate([IMAGES, IMAGES])
+    _, report = model.losses(tf.constant(images), row_noise(row_seeds(0, 0, 16)), training=False)
+    assert len(np.unique(report["critic_fake"])) == 16
+    for size in (3, 8, 16):
+        found = model.evaluate(images, batch_size=size, verbose=0, return_dict=True)
+        assert found["critic_fake"] == pytest.approx(np.mean(report["critic_fake"]), rel=1e-4)
+
+
+@pytest.mark.parametrize("count", [15, 9])
+@pytest.mark.parametrize("kind", ["array", "data set"])
+def test_replicas_that_cannot_share_a_batch_alike_are_told(kind, count):
+    strategy = make_strategy("mirrored")
+    with strategy.scope():
+        model = zoo.VAE(**TINY)
+        model.compile(seed=0)
+    images = np.concatenate([IMAGES, IMAGES])[:count]
+    data = images if kind == "array" else tf.data.Dataset.from_tensor_slices(images).batch(8)
+    told = "2 replicas cannot share|as many images for each replica"
+    with pytest.raises(UsageError, match=told) as error:
+        model.fit(data, batch_size=None if kind == "data set" else 8, verbose=0)
+    assert "\n" not in str(error.value)
+
+
 # ---- Optimisers ----------------------------------------------------------------------------------
 
 
@@ -184,6 +211,7 @@ def test_every_optimiser_and_schedule_of_keras_is_taken():
 
 
 ADAM = keras.optimizers.Adam
+SCALED = keras.optimizers.LossScaleOptimizer(ADAM())
 
 
 @pytest.mark.parametrize(
@@ -200,6 +228,9 @@ ADAM = keras.optimizers.Adam
         ({"optimizers": {"critic": ADAM()}}, "names the player 'critic'.*encoder, decoder"),
         ({"optimizers": {"encoder": "adamm"}}, "'adamm'.*the name of one of Keras's optimisers"),
         ({"optimizers": dict.fromkeys(("encoder", "decoder"), ADAM())}, "encoder and decoder one"),
+        ({"optimizers": {"encoder": SCALED}}, "the LossScaleOptimizer for encoder scales its loss"),
+        ({"optimizers": {"encoder": ADAM(loss_scale_factor=8.0)}}, "the Adam .* scales its loss"),
+        ({"optimizers": {"encoder": ADAM(use_ema=True)}}, r"averages weights.*compile\(ema_decay="),
         ({"loss": "mse"}, r"compile\(loss=...\) is not accepted"),
         ({"metrics": ["mse"]}, r"compile\(metrics=...\) is not accepted"),
     ],

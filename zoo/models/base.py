@@ -26,7 +26,7 @@ from zoo.models.keras_model import KerasModel
 from zoo.models.optimizers import Rate, clipped
 from zoo.models.settings import keras_settings
 from zoo.networks.own import OwnNetworks
-from zoo.noise import Noise, batch_rows, step_noise
+from zoo.noise import Noise, batch_rows, row_noise, row_seed_tensor, step_noise
 from zoo.options import Option
 from zoo.registry import INSTRUMENTS, MODELS
 
@@ -314,9 +314,13 @@ class PlayerModel(KerasModel):
         return self._track(losses, report)
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """The losses and terms of the current step's noise, in inference mode."""
+        """The losses and terms in inference mode. Each image of an evaluation has the noise of its
+        place among them all, whatever the batches, as in the validation of a run."""
         batch = self._batch(data)
-        noise = step_noise(self.seed, self.step.value, batch_rows(batch))
+        rows, context = batch_rows(batch), tf.distribute.get_replica_context()
+        seen = tf.cast(self.trackers[self.terms[0]].count, tf.int32)
+        first = seen * context.num_replicas_in_sync + context.replica_id_in_sync_group * rows
+        noise = row_noise(row_seed_tensor(self.seed, first, rows))
         return self._track(*self.losses(batch, noise, training=False))
 
     def _player_gradients(

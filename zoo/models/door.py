@@ -6,6 +6,7 @@ signatures have guards in their graphs.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from zoo.pixels import as_float_tensor, check_images
 from zoo.registry import DATASETS
 
 OUT_OF_RANGE = "images must be finite floats in [0, 1], or uint8; their least and greatest value:"
+UNEVEN = "a batch must have as many images for each replica; images and replicas:"
 
 
 def take_images(images: Any, image_shape: tuple[int, int, int]) -> tf.Tensor:
@@ -98,6 +100,36 @@ def take_batches(
     return check_images(_array("images", data), image_shape)
 
 
+def check_shares(data: Any, batch_size: int, held_out: float, replicas: int) -> Any:
+    """`data` as `take_batches` gives it, where the replicas can share each batch alike: noise is
+    that of the row of the whole batch, and losses are means of as many rows each.
+
+    Args:
+        data: what was taken.
+        batch_size: of an array.
+        held_out: share of an array that is not trained on.
+        replicas: how many share a batch.
+
+    Raises:
+        UsageError: they cannot; of a data set whose batches have no fixed size, such a batch ends
+            the iteration with `tf.errors.InvalidArgumentError`.
+    """
+    if replicas == 1 or data is None:
+        return data
+    if isinstance(data, tf.data.Dataset):
+        return data.map(lambda *row: _shared_in_graph(replicas, *row))
+    if hasattr(data, "element_spec"):
+        return data
+    images = math.floor(len(data) * (1 - held_out))  # as Keras has it
+    for rows in (batch_size, images % batch_size):
+        if rows % replicas:
+            raise UsageError(
+                f"{images} images in batches of {batch_size}: {replicas} replicas cannot share "
+                f"{rows} images alike: expected a multiple of {replicas}"
+            )
+    return data
+
+
 def is_array(data: Any) -> bool:
     """Whether it can be taken as one array of images."""
     return isinstance(data, list) or tf.is_tensor(data) or hasattr(data, "__array__")
@@ -121,6 +153,14 @@ def _checked_in_graph(images: tf.Tensor, *others: tf.Tensor) -> Any:
         with tf.control_dependencies([check]):
             images = tf.identity(images)
     images = as_float_tensor(images)
+    return (images, *others) if others else images
+
+
+def _shared_in_graph(replicas: int, images: tf.Tensor, *others: tf.Tensor) -> Any:
+    rows = tf.shape(images)[0]
+    check = tf.debugging.Assert(rows % replicas == 0, [UNEVEN, rows, replicas])
+    with tf.control_dependencies([check]):
+        images = tf.identity(images)
     return (images, *others) if others else images
 
 

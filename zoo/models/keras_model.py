@@ -16,7 +16,14 @@ from zoo.config import TrainingConfig
 from zoo.errors import UsageError, reason
 from zoo.files import usable_path
 from zoo.models.averages import Averages
-from zoo.models.door import OUT_OF_RANGE, is_array, take_batches, take_images
+from zoo.models.door import (
+    OUT_OF_RANGE,
+    UNEVEN,
+    check_shares,
+    is_array,
+    take_batches,
+    take_images,
+)
 from zoo.models.optimizers import (
     EXPECTED,
     Choice,
@@ -82,6 +89,10 @@ class KerasModel(StatefulModel):
         fresh batches for each of its steps: `batch_size` images each, or so many consecutive
         batches of a data set, so that an epoch has fewer steps. Where an epoch ends amid a step,
         its images are spread over the updates, some of them twice.
+
+        Raises:
+            UsageError: beside what every method raises, several replicas cannot share each batch
+                alike.
         """
         if isinstance(validation_data, tuple):
             images, labels = (*validation_data, None)[:2]
@@ -90,13 +101,16 @@ class KerasModel(StatefulModel):
             validation_data = self._take(validation_data)
         if isinstance(x, tf.data.Dataset):
             kwargs.setdefault("shuffle", False)  # of which Keras warns that it cannot
-        elif self.passes > 1 and is_array(x):
+        elif is_array(x):
             batch_size = batch_size or 32  # Keras's own
             kwargs.setdefault("validation_batch_size", batch_size)
             batch_size *= self.passes
+        replicas = self.distribute_strategy.num_replicas_in_sync
         with self._door(kwargs):
             return super().fit(
-                self._take(x, self.passes),
+                check_shares(
+                    self._take(x, self.passes), batch_size or 0, validation_split, replicas
+                ),
                 self._labels(y),
                 batch_size,
                 epochs,
@@ -167,7 +181,7 @@ class KerasModel(StatefulModel):
             with keras_settings():
                 yield
         except tf.errors.InvalidArgumentError as error:
-            if OUT_OF_RANGE not in error.message:
+            if OUT_OF_RANGE not in error.message and UNEVEN not in error.message:
                 raise
             raise UsageError(reason(error)) from None
 

@@ -82,7 +82,8 @@ def own_optimizers(
     optimiser, rates.
 
     Raises:
-        UsageError: a player is unknown, an optimiser is none, or one serves two players.
+        UsageError: a player is unknown, an optimiser is none, one serves two players, or one scales
+            losses or averages weights, which here are not its to do.
     """
     if given is not None and not isinstance(given, Mapping):
         raise one_optimizer(given)
@@ -109,6 +110,14 @@ def own_optimizers(
             raise UsageError(
                 f"optimizers gives {sharing[0]} and {player} one {type(value).__name__}: expected "
                 "an optimiser for each"
+            )
+        scales = isinstance(value, keras.optimizers.LossScaleOptimizer) or value.loss_scale_factor
+        if scales or value.use_ema:
+            instead = "mixed_bfloat16 needs no scale" if scales else "compile(ema_decay=0.999) does"
+            raise UsageError(
+                f"the {type(value).__name__} for {player} "
+                f"{'scales its loss' if scales else 'averages weights'}: expected one that does "
+                f"not; {instead}"
             )
         chosen[player] = value
     return chosen, rates_by_player(rates)

@@ -38,8 +38,9 @@ class VAEGAN(GenerativeModel):
     x' and of the same on x^, as the paper has it, its code not. With `minimax` the decoder's is
     log(1 - D), as in both.
 
-    With `balance`, the critic rests in a step where the mean of -log D(x) or of -log(1 - D(x')) is
-    below 0.33, the decoder where one is above 1.03; where both would rest, none does.
+    With `balance`, the critic's loss is 0 in a step where the mean of -log D(x) or of
+    -log(1 - D(x')) is below 0.33, the decoder's where one is above 1.03; where both would be, none
+    is. Adam goes on with half a step, then a quarter, and so on: by one in all.
     """
 
     players = ("encoder", "decoder", "image_critic")
@@ -72,7 +73,7 @@ class VAEGAN(GenerativeModel):
         Option(
             "balance",
             False,
-            "Let the image critic, or the decoder, rest in steps where it is far ahead.",
+            "Give the image critic, or the decoder, a loss of 0 in steps where it is far ahead.",
         ),
     )
     learning_rates = {"encoder": 3e-4, "decoder": 3e-4, "image_critic": 3e-4}  # chosen

@@ -20,11 +20,10 @@ from zoo.options import Option
 class VGH(GenerativeModel):
     """VAE-GAN hybrid (Rosca et al. 2018, section 5.1, Appendix F).
 
-    With x from the data, z^ = E(x), x^ = G(z^), z ~ p(z), and `adv(d) = -log D` (or, as an
-    option, the reverse KL
-    -d):
+    With x from the data, z^ = E(x), x^ = G(z^), z ~ p(z), and adv -log D or, with
+    `adversarial_loss=reverse_kl`, minus the logit:
 
-        encoder:       lambda_E ||x - x^||_1 - log C(z^)                          (13)
+        encoder:       lambda_E ||x - x^||_1 + adv(C(z^))                         (13)
         decoder:       lambda_G ||x - x^||_1 + adv(D(x^))
         image_critic:  -log D(x) - log(1 - D(x^))                                 (8)
         code_critic:   -log C(z) - log(1 - C(z^))        prior = real, codes = fake (14)

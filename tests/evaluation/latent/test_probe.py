@@ -19,7 +19,7 @@ def classes(n, distance, seed=0, count=3):
 
 def test_classes_far_apart_and_classes_of_chance():
     far = linear_probe(*classes(300, 30), *classes(200, 30, 1))
-    assert (far.accuracy, far.standard_error, far.labels) == (1, 0, 300)
+    assert (far.accuracy, far.standard_error, far.labels) == (1, None, 300)
     chance = linear_probe(*classes(300, 0), *classes(600, 0, 1))
     assert chance.accuracy == pytest.approx(1 / 3, abs=0.06)
     binomial = np.sqrt(chance.accuracy * (1 - chance.accuracy) / 600)
@@ -32,6 +32,14 @@ def test_few_labels_tell_less_and_their_choice_is_in_the_error():
     assert few.labels == 12 and few.accuracy < all_of.accuracy
     assert few.standard_error > np.sqrt(few.accuracy * (1 - few.accuracy) / 600)
     assert linear_probe(*train, *test, 0.01) is None  # two of a class, of three folds
+
+
+def test_a_class_without_a_label_is_one_with_too_few():
+    codes, labels = classes(3000, 3)
+    kept = (labels < 2) | (np.arange(3000) < 30)
+    rare = codes[kept], labels[kept]  # ten of the third class
+    assert linear_probe(*rare, *classes(600, 3, 1), 0.05) is None
+    assert linear_probe(*rare, *classes(600, 3, 1), 0.5) is not None
 
 
 def test_dimensions_of_noise_do_no_harm():

@@ -12,6 +12,7 @@ from zoo.data.color_mnist import _embedded_digits
 from zoo.data.images import ImageDataset, Split
 from zoo.errors import UsageError
 from zoo.evaluation.protocol import Picture
+from zoo.evaluation.samples import memorisation
 from zoo.evaluation.samples.copies import c_t, copied_share, left_tail, pooled_labels
 from zoo.evaluation.samples.memorisation import (
     ALARM,
@@ -196,9 +197,9 @@ def test_records_of_given_samples():
     np.testing.assert_array_equal(pixels[:28, :28], pixels[30:58, :28])
 
 
-def test_a_model_that_reproduces_what_it_knows_shows_its_control():
+def identity():
     """Identity as encoder and decoder: reconstructions are copies, samples are noise."""
-    model = Subject(
+    return Subject(
         "identity",
         {
             "sample": lambda seed: {"images": tf.random.uniform((len(seed), 28, 28, 1), seed=1)},
@@ -209,6 +210,10 @@ def test_a_model_that_reproduces_what_it_knows_shows_its_control():
         "weights",
         1,
     )
+
+
+def test_a_model_that_reproduces_what_it_knows_shows_its_control():
+    model = identity()
     records, _ = measured(model, num_samples=200)
     assert records["memorisation"].value > ALARM
     control = records["memorisation_reconstructions"]
@@ -218,6 +223,22 @@ def test_a_model_that_reproduces_what_it_knows_shows_its_control():
     blind, _ = measured(model, num_samples=200)
     assert blind["memorisation_reconstructions"].value > ALARM
     assert any("reconstructions" in warning for warning in blind["memorisation"].warnings)
+
+
+def test_the_control_is_of_training_images_by_chance(monkeypatch):
+    """Not of the first, which of a sorted set are all of one kind."""
+    seen = []
+
+    def reconstructed(subject, images):
+        seen.append(images)
+        yield images, images.astype(np.float32) / 255
+
+    monkeypatch.setattr(memorisation, "reconstruct", reconstructed)
+    measured(identity(), num_samples=200)
+    (images,) = seen
+    train = DATA.split("train").images
+    rows = [int(np.flatnonzero((train == image).all(axis=(1, 2, 3)))[0]) for image in images]
+    assert len(train) > 2 * len(images) and max(rows) > 0.8 * len(train)
 
 
 def test_guards():

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -90,7 +91,7 @@ class LowPosterior(Metric):
     """What the decoder makes of the prior where q(z) is lowest (Algorithm 1)."""
 
     name = "low_posterior"
-    revision = 4
+    revision = 5
     needs = ("encode", "decode")
     uses = ("split", "num_samples", "seed")
     options = (
@@ -131,7 +132,7 @@ class LowPosterior(Metric):
         what = f"mean log q(z) of the aggregate posterior of {'+'.join(ENCODED_SPLITS)}, nats,"
         prior_what = f"{what} of all prior samples"
         yield mean_record("low_posterior_log_q_prior", log_q, None, prior_what, **details)
-        yield mean_record("low_posterior_log_q", log_q[lowest], None, f"{what} {rank}", **details)
+        yield _of_lowest("low_posterior_log_q", log_q[lowest], None, f"{what} {rank}", details)
 
         images, ordinary = (_decode(subject, z[index]) for index in (lowest, slice(count)))
         train = dataset.split("train").images
@@ -142,10 +143,11 @@ class LowPosterior(Metric):
         for name, values, of, more in (
             ("_prior", nearest_neighbours(ordinary, train)[1], f"of {count} prior samples", {}),
             ("_as_bright", nearest_neighbours(alike, train)[1], _AS_BRIGHT, brightness),
-            ("", distance, rank, {}),
         ):
             metric = f"low_posterior_distance{name}"
             yield mean_record(metric, values, "train", f"{what} {of}", **details, **more)
+        metric = "low_posterior_distance"
+        yield _of_lowest(metric, distance, "train", f"{what} {rank}", details)
         yield Picture("samples", *_grids(images, train[index], ordinary, settings.score))
 
         if "elbo" in subject.functions:
@@ -156,6 +158,32 @@ class LowPosterior(Metric):
                 _Group("_neighbours", "their training neighbours", train[index], "train"),
             )
             yield from _bounds(subject, groups, rank, settings.seed, details)
+
+
+def tail_error(values: np.ndarray, samples: int) -> float:
+    """The standard error of the mean of `values` [m] of the lowest m of so many samples.
+
+    Which samples these are is chance as well. So beside the spread of the values it has that of
+    the threshold between them and the rest, where a value is as the last ones are:
+
+        ((1 - m / samples) (mean - value at the threshold)^2 + variance) / m
+
+    Args:
+        values: those of the lowest sample first.
+        samples: how many there were.
+    """
+    count = len(values)
+    last = values[-max(1, round(count**0.5)) :].mean()
+    between = (1 - count / samples) * (values.mean() - last) ** 2
+    return float(np.sqrt((values.var(ddof=1) + between) / count))
+
+
+def _of_lowest(
+    metric: str, values: np.ndarray, split: str | None, definition: str, details: dict[str, Any]
+) -> Record:
+    """The mean of what the lowest samples have, lowest first."""
+    record = mean_record(metric, values, split, definition, **details)
+    return dataclasses.replace(record, standard_error=tail_error(values, details["samples"]))
 
 
 def _decode(subject: Subject, z: np.ndarray) -> np.ndarray:
@@ -223,8 +251,11 @@ def _bounds(
         for group in groups:
             what = f"{name} of the {group.title}, encoded anew, nats"
             definition = what if group.suffix == "_data" else f"{what}: {rank}"
-            metric = f"low_posterior_{name}{group.suffix}"
-            yield mean_record(metric, values[group.title], group.split, definition, **details)
+            metric, found = f"low_posterior_{name}{group.suffix}", values[group.title]
+            if group.suffix == "_data":
+                yield mean_record(metric, found, group.split, definition, **details)
+            else:
+                yield _of_lowest(metric, found, group.split, definition, details)
         histogram(axis, values, f"{name}, nats per example")
     caption = f"Densities of {' and '.join(names)} of images, low-posterior samples and neighbours."
     yield Picture("likelihoods", caption, figure)

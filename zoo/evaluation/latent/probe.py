@@ -38,10 +38,11 @@ SHARES = {"_1_percent": 0.01, "_10_percent": 0.1, "": 1.0}  # of the labels
 @dataclasses.dataclass(frozen=True)
 class Probe:
     """Accuracy on test images, between 0 and 1, and its standard error: of the choice of labels,
-    where not all are taken, and of test images."""
+    where not all are taken, and of test images; None where every answer is right or every one
+    wrong, which tells no spread."""
 
     accuracy: float
-    standard_error: float
+    standard_error: float | None
     labels: int
 
 
@@ -76,12 +77,13 @@ def linear_probe(
     centre = codes.mean(axis=0)
     codes, test_codes = ((side - centre) / scale for side in (codes, test_codes))
     choices = [np.arange(len(labels))]
-    if share * len(labels) < FOLDS * len(np.unique(labels)):
+    classes, coded = np.unique(labels, return_inverse=True)
+    if share * len(labels) < FOLDS * len(classes):
         return None
     if share < 1:
         chance = StratifiedShuffleSplit(SUBSETS, train_size=share, random_state=seed)
         choices = [chosen for chosen, _ in chance.split(codes, labels)]
-    if min(np.unique(labels[c], return_counts=True)[1].min() for c in choices) < FOLDS:
+    if min(np.bincount(coded[c], minlength=len(classes)).min() for c in choices) < FOLDS:
         return None
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     accuracies = []
@@ -98,7 +100,7 @@ def linear_probe(
     accuracy = float(np.mean(accuracies))
     of_images = math.sqrt(accuracy * (1 - accuracy) / len(test_labels))
     of_choices = standard_error(accuracies) if len(accuracies) > 1 else 0.0
-    return Probe(accuracy, math.hypot(of_images, of_choices), len(choices[0]))
+    return Probe(accuracy, math.hypot(of_images, of_choices) or None, len(choices[0]))
 
 
 class LinearProbe(Metric):
@@ -108,7 +110,7 @@ class LinearProbe(Metric):
     higher_is_better = tuple(f"probe{some}" for some in SHARES)
     needs = ("encode",)
     uses = ("split", "num_samples", "seed")
-    revision = 2
+    revision = 3
 
     def check(self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig) -> None:
         """As every metric's; it takes classes, and training images of each."""
@@ -188,7 +190,7 @@ def _curves(curves: Mapping[str, list[Probe]]) -> Figure:
         axis.errorbar(
             [probe.labels for probe in probes],
             [probe.accuracy for probe in probes],
-            [probe.standard_error for probe in probes],
+            [probe.standard_error or 0.0 for probe in probes],
             fmt=".-",
             capsize=3,
             label=name,

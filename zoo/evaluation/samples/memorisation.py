@@ -170,6 +170,7 @@ class Memorisation(Metric):
     name = "memorisation"
     needs = ("sample",)
     uses = ("split", "num_samples", "seed")
+    revision = 2
 
     def check(self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig) -> None:
         """As every metric's; it takes training images, held-out ones and samples."""
@@ -197,15 +198,19 @@ class Memorisation(Metric):
         images = dataset.split("train").images
         train = TrainingImages(images, seed)
 
-        def some(of: np.ndarray) -> np.ndarray:
-            return of[np.sort(rng.permutation(len(of))[: settings.count(MOST, len(of))])]
+        def some(of: np.ndarray, count: int) -> np.ndarray:
+            return of[np.sort(rng.permutation(len(of))[:count])]
 
-        held_out = train.side(blocks(some(dataset.split(split).images)))
+        def unseen(name: str) -> Side:
+            held_out = dataset.split(name).images
+            return train.side(blocks(some(held_out, settings.count(MOST, len(held_out)))))
+
+        held_out = unseen(split)
         n = subject.at_most(len(held_out.codes))
         sides: dict[str, Side] = {}
         (other,) = (name for name in _HELD_OUT if name != split)
         if other in dataset.splits:
-            sides["_data"] = train.side(blocks(some(dataset.split(other).images)))
+            sides["_data"] = unseen(other)
         levels: list[np.ndarray] = []
 
         def samples() -> Iterator[np.ndarray]:
@@ -215,7 +220,7 @@ class Memorisation(Metric):
 
         sides[""] = train.side(samples())
         if {"encode", "decode"} <= set(subject.functions) and subject.gives("encode", "z"):
-            decoded = reconstruct(subject, some(images)[:n])
+            decoded = reconstruct(subject, some(images, n))
             sides["_reconstructions"] = train.side(again for _, again in decoded)
         audits = {e: Audit.of(train, held_out, side, seed) for e, side in sides.items()}
         for ending in sides:

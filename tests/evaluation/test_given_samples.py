@@ -40,6 +40,18 @@ def test_any_so_many_rows_have_each_image_once(drawn):
     assert orders[0] != orders[1]
 
 
+def test_what_is_learnt_from_and_what_judges_have_no_image_in_common(drawn):
+    learnt, fresh = GivenSamples("mine", drawn).apart(0)
+    assert (learnt.available, fresh.available) == (56, 14)
+    sides = [
+        side.all("sample", seed=1, first_row=3, count=side.available) for side in (learnt, fresh)
+    ]
+    levels = np.rint(np.concatenate([side["images"] for side in sides]) * 255).astype(np.uint8)
+    assert sorted(map(bytes, levels)) == sorted(map(bytes, drawn))
+    one, other = GivenSamples("one", drawn[:1]).apart(0)
+    assert one.available == other.available == 1
+
+
 def test_files_and_folders_hold_the_same(drawn, tmp_path, monkeypatch):
     monkeypatch.setenv("ZOO_CACHE_DIR", str(tmp_path / "cache"))
     np.savez(tmp_path / "a.npz", images=drawn)

@@ -46,6 +46,7 @@ def test_the_classifier_of_a_run(run):
     head = run.model.network.head
     np.testing.assert_allclose(features @ head.kernel + head.bias, logits, rtol=1e-4, atol=1e-5)
     assert "color_mnist_mini" in classifier.name and "step 7, test error 1.25 %" in classifier.name
+    assert classifier.name.endswith(f"({run.name}, weights {run.model.fingerprint[:8]})")
     assert classifier.preprocessing == "images not resized"
 
 

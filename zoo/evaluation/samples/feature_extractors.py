@@ -71,7 +71,7 @@ def load_feature_extractor(source: str, image_shape: tuple[int, int, int]) -> Fe
         return _of_run(pretrained.open_pretrained(source), image_shape)
     path = user_path(source, "feature_extractor")
     if path.is_dir():
-        return _of_run(Run.open(path), image_shape)
+        return _of_run(Run.open(path), image_shape, own=True)
     if path.is_file():
         return _inception(path, image_shape)
     raise UsageError(
@@ -86,7 +86,7 @@ def default_feature_extractor(dataset: str) -> str | None:
     return name if name in pretrained.names() else None
 
 
-def _of_run(run: Run, image_shape: tuple[int, int, int]) -> FeatureExtractor:
+def _of_run(run: Run, image_shape: tuple[int, int, int], own: bool = False) -> FeatureExtractor:
     if run.config.model.model != "classifier":
         raise UsageError(
             f"feature_extractor={run.path} is a run of {run.config.model.model}: expected one of "
@@ -102,9 +102,11 @@ def _of_run(run: Run, image_shape: tuple[int, int, int]) -> FeatureExtractor:
     step = int(model.step.numpy())
     errors = [m["test_error"] for m in run.history() if m["step"] == step and "test_error" in m]
     known = f"test error {100 * errors[-1]:.2f} %" if errors else "test error unknown"
+    # A folder may come to hold other weights, of as many steps and with the same error.
+    called = f"{run.name}, weights {model.fingerprint[:8]}" if own else run.name
     name = f"VGG-style, {run.config.data.dataset}, width {model.config.width:g}, step {step}"
     return FeatureExtractor(
-        f"{name}, {known} ({run.name})", described, model.network.head.kernel.shape[0], extract
+        f"{name}, {known} ({called})", described, model.network.head.kernel.shape[0], extract
     )
 
 

@@ -10,6 +10,7 @@ over critics with seeds and batches of their own: from one to the next it differ
 minibatches of any one tell. The same code between validation and test images gives its floor. The
 critics have seen the validation images, so their gap on train and on test images, which they have
 not seen, tells whether the model is closer to what it was trained on (Danihelka et al. 2017 [R]).
+A model draws samples that the critics have not seen; of given ones a fifth is kept from them.
 """
 
 from __future__ import annotations
@@ -155,7 +156,7 @@ class WassersteinCritic(Metric):
     lower_is_better = ("wasserstein_critic",)
     needs = ("sample",)
     uses = ("num_samples", "seed", "train_steps")
-    revision = 3
+    revision = 4
 
     def check(self, subject: Subject, dataset: ImageDataset, settings: EvaluationConfig) -> None:
         """As every metric's; it needs all three splits and networks for the images."""
@@ -172,19 +173,20 @@ class WassersteinCritic(Metric):
         seed, count = settings.seed, settings.count(EVALUATED)
         images = {s: dataset.split(s).some(count).images for s in ("test", "train", "validation")}
         validation, given = len(dataset.split("validation")), subject.available
+        learnt, fresh = subject.apart(seed)
         floor = _floor(dataset, seed, steps)
         trained = _train(
             dataset,
             seed,
             steps,
             "samples",
-            lambda own: samples_of(subject, steps, own),
+            lambda own: samples_of(learnt, steps, own),
         )
         # Later rows than those of any training.
-        fresh = subject.all(
-            "sample", seed=seed, first_row=steps * BATCH_SIZE, count=subject.at_most(count)
+        drawn = fresh.all(
+            "sample", seed=seed, first_row=steps * BATCH_SIZE, count=fresh.at_most(count)
         )
-        of_model = trained.score(fresh["images"])
+        of_model = trained.score(drawn["images"])
         of_data = {split: trained.score(some) for split, some in images.items()}
 
         def record(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,7 @@ class GivenSamples(Subject):
         super().__init__(name, {"sample": self._refuse}, "not_available", _fingerprint(images))
         self.images = images
         self.image_shape = tuple(images.shape[1:])
+        self._rows = np.arange(len(images))
         self.available = len(images)
 
     @classmethod
@@ -95,10 +98,22 @@ class GivenSamples(Subject):
         self.require(signature)
         assert count is not None  # `sample` has no other input
         size = batch_size or self.batch_size
-        order = np.random.default_rng(seed).permutation(len(self.images))
+        order = np.random.default_rng(seed).permutation(self._rows)
         for start in range(0, count, size):
             rows = np.arange(first_row + start, first_row + min(start + size, count))
             yield {"images": as_floats(self.images[order[rows % len(order)]])}
+
+    def apart(self, seed: int) -> tuple[GivenSamples, GivenSamples]:
+        """Four fifths of them and the rest, by chance; twice all, where there is but one."""
+        rows = np.random.default_rng([seed, 1]).permutation(self._rows)
+        held = math.ceil(len(rows) / 5)
+        parts = (rows[held:], rows[:held]) if len(rows) > 1 else (rows, rows)
+        return self._only(parts[0]), self._only(parts[1])
+
+    def _only(self, rows: np.ndarray) -> GivenSamples:
+        part = copy.copy(self)
+        part._rows, part.available = rows, len(rows)
+        return part
 
     def _refuse(self, **_: Any) -> Any:
         raise NotImplementedError("images that are there are read by `batches`")

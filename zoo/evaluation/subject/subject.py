@@ -161,6 +161,11 @@ class Subject:
         for signature in signatures:
             require(self.functions, signature, self.name)
 
+    def apart(self, seed: int) -> tuple[Subject, Subject]:
+        """What an estimator learns from, and what it is then judged by, which have no sample in
+        common as long as these are other rows: twice itself, where there are ever more."""
+        return self, self
+
     def at_most(self, count: int) -> int:
         """So many samples, or as many as there are."""
         return count if self.available is None else min(count, self.available)

@@ -23,8 +23,11 @@ def new_version(output: str | Path, name: str, version: int | None = None) -> Pa
         version: a number that is not taken; the next free one by default.
 
     Raises:
-        UsageError: the version exists, or there can be no such folder.
+        UsageError: the version exists, the name is no path component, or there can be no such
+            folder.
     """
+    if not name or Path(name).name != name or name == "..":
+        raise UsageError(f"name={name!r} is not accepted: expected one path component")
     folder = usable_path(user_path(output, "output") / name, "output")
     check_length(folder / str(version or 1), ROOM)
     if folder.exists() and not folder.is_dir():

@@ -10,8 +10,6 @@ sliders for any file server, which runs the model in the browser.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from absl import flags
 
 from zoo.errors import UsageError
@@ -58,10 +56,6 @@ def main(values: flags.FlagValues) -> None:
     for name in ("output", "name"):
         program.exactly_one(values, name)
     program.check_positive(values, "version")
-    if Path(values["name"].value).name != values["name"].value or values["name"].value == "..":
-        raise UsageError(
-            f"name={values['name'].value!r} is not accepted: expected one path component"
-        )
     if values.signatures == []:
         raise UsageError("signatures='' is not accepted: expected names, as decode,sample")
     require_formats(values["format"].value, values.web_runtime)

@@ -85,7 +85,7 @@ def main(values: flags.FlagValues) -> None:
     subject = sources.subject_of(values, run)
     if mode == "reconstruct":
         folder, count = Path(values.reconstruct), count or DEFAULT_SAMPLES
-        drawn = _reconstructed(subject, folder, count, values.class_names)
+        drawn = _reconstructed(subject, folder, count, values.class_names, values.skip_broken)
     elif mode == "interpolate":
         drawn = _interpolated(subject, values.interpolate, count or DEFAULT_STEPS)
     elif mode == "traverse":
@@ -124,6 +124,8 @@ def _mode(values: flags.FlagValues) -> str | None:
     if values.class_names and (given != ["reconstruct"] or not _kind(values.output)):
         raise UsageError("class_names applies to a .png or .npz of --reconstruct only")
     data = program.settings(values, DataConfig, given_only=True)
+    if given == ["reconstruct"]:
+        data.pop("skip_broken", None)
     if data and given != ["traverse"]:
         raise UsageError(f"{', '.join(data)} applies to --traverse only")
     if given == ["traverse"] and values.saved_model is not None and "dataset" not in data:
@@ -201,19 +203,22 @@ def _decoded(
     return _Drawn(what, images, {"z": z, **arrays}, columns, above, captions)
 
 
-def _reconstructed(subject: Subject, folder: Path, count: int, by_class: bool) -> _Drawn:
+def _reconstructed(
+    subject: Subject, folder: Path, count: int, by_class: bool, skip_broken: bool
+) -> _Drawn:
     import numpy as np
 
     from zoo.data.folder import Layout
     from zoo.data.listing import list_images
-    from zoo.evaluation.subject.image_files import read_images
+    from zoo.evaluation.subject.image_files import read_some
     from zoo.evaluation.subject.walks import point_codes
 
     subject.require("encode", "decode")
     listed = list_images(folder, "reconstruct").names
     names, classes = Layout.of(listed).in_turn() if by_class else (sorted(listed), None)
-    classes = classes and classes[:count]
-    originals = read_images([folder / name for name in names[:count]], subject.image_shape)
+    files = [folder / name for name in names]
+    originals, places = read_some(files, subject.image_shape, count, skip_broken)
+    classes = classes and [classes[place] for place in places]
     arrays = {"originals": originals, **({"class_names": np.array(classes)} if classes else {})}
     z = point_codes(subject, originals)
     return _decoded(subject, "reconstructions", z, arrays, above=originals, captions=classes)

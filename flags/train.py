@@ -11,22 +11,26 @@ Ctrl-C, which end a training with a checkpoint of the step in progress; a second
 wait for that.
 --run_dir alone goes on as well: what is not given is as the run's config.json has it, and what is
 given and would make it another run is refused. --from begins a new run with the weights of a
-trained model, which says what the model is.
+trained model, one that comes with the zoo or a run of your own, which says what the model is.
 Two exit codes of its own: 1 some runs of a sweep failed, 3 another worker of the run is gone: start
 all of them again.
 """
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from absl import flags
 
 from zoo.config import DataConfig, ModelConfig, TrainingConfig
-from zoo.errors import UsageError
+from zoo.errors import UsageError, expected_of
+from zoo.files import user_path
 from zoo.flags import listings, paths, program, sweep
-from zoo.pretrained import open_pretrained
-from zoo.run import Run, config_for
+from zoo.pretrained import as_run, names
+from zoo.registry import INSTRUMENTS
+from zoo.run import Run
+from zoo.training.going_on import config_for
 from zoo.training.rendezvous import check_own_port
 
 
@@ -34,7 +38,7 @@ def define(values: flags.FlagValues) -> None:
     """Flags of zoo-train."""
     program.define_settings(values, ModelConfig, DataConfig, TrainingConfig)
     program.define_shared(values, "run_dir", "preset")
-    help = "Begin with the weights of this pretrained model: its name, or its folder."
+    help = "Begin with the weights of this pretrained model, its name or folder, or of a run."
     paths.define_path("from", None, help, flag_values=values)
     sweep.define(values)
     listings.define(values, "models", "presets", "datasets")
@@ -50,10 +54,10 @@ def main(values: flags.FlagValues) -> int | None:
             raise UsageError("--from does not go with --sweep")
         return sweep.run_sweep(values)
     program.exactly_one(values, "run_dir")
-    begin = None if start is None else open_pretrained(start)
+    begin = None if start is None else _begin(start)
     given = program.settings(values, given_only=True)
     if begin is not None:
-        given = _settings_from(begin, given)
+        given = _settings_from(begin, given, Run.exists(values.run_dir))
     config = config_for(values.run_dir, given)
     check_own_port(config.training.strategy)
     program.start_tensorflow()
@@ -74,8 +78,24 @@ def main(values: flags.FlagValues) -> int | None:
     return None
 
 
-def _settings_from(begin: Run, given: dict[str, Any]) -> dict[str, Any]:
-    """What is given, the model of a pretrained one, and its data where none are named.
+def _begin(start: str) -> Run:
+    """The run whose weights a new one begins with.
+
+    Raises:
+        UsageError: there is none, or it is of a classifier.
+    """
+    if not os.path.exists(user_path(start, "from")) and start not in names():
+        raise UsageError(f"from={start!r} is not accepted: {expected_of(start, names())}")
+    begin = as_run(start)
+    if begin.config.model.model in INSTRUMENTS:
+        raise UsageError(
+            f"from={start!r} is a {begin.config.model.model}: expected a generative model"
+        )
+    return begin
+
+
+def _settings_from(begin: Run, given: dict[str, Any], goes_on: bool) -> dict[str, Any]:
+    """What is given, the model of a trained one, and, of a new run, its data where none are named.
 
     Raises:
         UsageError: another model is asked for.
@@ -87,7 +107,7 @@ def _settings_from(begin: Run, given: dict[str, Any]) -> dict[str, Any]:
                 f"{name}={given[name]!r} is not that of {begin.name}: expected {model[name]!r}, or "
                 "nothing, since --from says what the model is"
             )
-    data = {} if "dataset" in given else vars(begin.config.data)
+    data = {} if goes_on or "dataset" in given else vars(begin.config.data)
     return {**data, **given, "model": model["model"], **begin.config.model.chosen()}
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -52,6 +53,21 @@ def test_callbacks_are_called_at_every_step_and_may_stop(tmp_path):
     assert run.checkpoints.newest() == 3 and not run.is_finished
     run = zoo.train(tmp_path / "run", callbacks=[second], **SETTINGS)
     assert [step for step, _ in second.steps] == [4] and run.is_finished
+
+
+def test_a_signal_is_the_programs_again_after_the_checkpoint(tmp_path, monkeypatch):
+    """Which by default ends it: a script does not go on to measure half a training."""
+    handed = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: handed.append(number))
+    try:
+        terminate = keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda batch, logs: signal.raise_signal(signal.SIGTERM)
+        )
+        run = zoo.train(tmp_path / "run", callbacks=[terminate], **SETTINGS)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert handed == [signal.SIGTERM] and run.checkpoints.newest() == 1
+    assert zoo.train(tmp_path / "run").is_finished and handed == [signal.SIGTERM]
 
 
 def test_what_is_no_callback_is_refused_before_anything(tmp_path):
@@ -113,6 +129,36 @@ def test_images_of_another_program_are_measured_by_the_array_and_by_the_file(tmp
     ):
         with pytest.raises(UsageError, match=message):
             zoo.evaluate(**mistake)
+
+
+def test_arrays_and_their_numbers_are_taken(run, tmp_path):
+    data = run.dataset.split("test").images
+    to = {"metrics": "elbo,reconstruction", "num_samples": 20}
+    records = zoo.evaluate(run, dataset=data, output=tmp_path / "array.json", **to)
+    assert {"elbo", "reconstruction_mse"} <= {record["metric"] for record in records}
+    drawn = zoo.sample(run, np.int64(2), seed=np.int32(5))
+    np.testing.assert_array_equal(drawn["z"], zoo.sample(run, 2, seed=5)["z"])
+    settings = {**SETTINGS, "width": np.float32(0.06), "steps": np.int64(1)}
+    assert zoo.train(tmp_path / "run", **settings).config.training.steps == 1
+
+
+@pytest.mark.parametrize(
+    ("mistake", "message"),
+    [
+        (lambda run: zoo.sample(run, 3.5), "count=3.5 .* expected a positive whole number"),
+        (lambda run: zoo.sample(run, seed=1.5), "seed=1.5 is not accepted: expected 0 to 2147483"),
+        (lambda run: zoo.sample(run, seed=2**31), "seed=2147483648 is not accepted"),
+        (lambda run: zoo.sample(zoo.VAE(width=0.06)), "source is a VAE: expected a path"),
+        (lambda run: zoo.load_run(3), "run_dir is a int: expected a path"),
+        (lambda run: zoo.from_pretrained(None), "pretrained is a NoneType: expected a path"),
+        (lambda run: zoo.evaluate(run, []), r"metrics=\[\] is not accepted"),
+        (lambda run: zoo.load_dataset(np.zeros(9999)), "^dataset=a ndarray is not accepted: exp"),
+    ],
+)
+def test_what_is_none_of_these_is_told_in_one_line(run, mistake, message):
+    with pytest.raises(UsageError, match=message) as error:
+        mistake(run)
+    assert "\n" not in str(error.value)
 
 
 def test_a_pretrained_model_is_a_run_to_measure_and_export(tmp_path):

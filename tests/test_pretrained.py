@@ -99,6 +99,22 @@ def test_a_run_begins_from_one(tmp_path, monkeypatch):
     pairs = [m.decoder.trainable_variables for m in (run.model, tuned.model)]
     for expected, variable in zip(*pairs, strict=True):
         np.testing.assert_allclose(variable, expected, rtol=1e-6)
+    own = [*train[:3], "--from=run", "--run_dir=further", "--steps=1", "--learning_rate=1e-30"]
+    own += ["--dataset=array", "--data_dir=mine.npy", "--batch_size=4"]
+    np.save("mine.npy", np.random.default_rng(0).integers(0, 256, (30, 28, 28, 3), np.uint8))
+    for steps in (1, 2):  # goes on with its own data
+        done = subprocess.run([*own, f"--steps={steps}"], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        own = [*train[:3], "--from=run", "--run_dir=further"]
+    further = zoo.load_run("further")
+    assert (further.config.data.dataset, further.config.training.batch_size) == ("array", 4)
+    variable, expected = (r.model.decoder.trainable_variables[0] for r in (further, run))
+    np.testing.assert_allclose(variable, expected, rtol=1e-6)
+    for start, told in (("color_mnist_mini/classifier", "is a classifier"), ("nowhere", "vae")):
+        line = [*train[:3], f"--from={start}", "--run_dir=other", "--steps=2"]
+        refused = subprocess.run(line, capture_output=True, text=True)
+        assert refused.returncode == 2 and f"from={start!r} is" in refused.stderr
+        assert told in refused.stderr and refused.stderr.count("\n") == 1
     other = [*train, "--run_dir=other", "--steps=2", "--latent_size=4"]
     refused = subprocess.run(other, capture_output=True, text=True)
     assert refused.returncode == 2

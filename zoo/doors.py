@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import numbers
 import os
+import signal
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,6 +61,8 @@ def load_model(filepath: str | Path, **arguments: Any) -> Any:
     file = user_path(filepath, "filepath")
     if not file.is_file():
         raise UsageError(f"filepath={str(file)!r} is no file: expected what model.save wrote")
+    if not zipfile.is_zipfile(file):
+        raise UsageError(f"{file} cannot be loaded: it is no .keras file, which is a zip archive")
     try:
         return keras.models.load_model(file, **arguments)
     except (ValueError, OSError) as error:
@@ -93,13 +98,16 @@ def train(
         **settings: of `zoo.config.RunConfig`, flat: `model="vae", steps=1000`. Those that are not
             given are as the run has them where there is one, so that `steps=2000` alone goes on.
 
+    After SIGTERM or SIGHUP the run gets a checkpoint of the step in progress, and then the program
+    its signal, which by default ends it.
+
     Raises:
         UsageError: see `zoo.training.loop.train` and `zoo.data.given.dataset_of`.
     """
     from zoo.config import DataConfig, ModelConfig
     from zoo.data import given
     from zoo.errors import UsageError
-    from zoo.run import config_for
+    from zoo.training.going_on import config_for
     from zoo.training.loop import train as train_run
 
     parts = {"encoder": encoder, "decoder": decoder, "image_critic": image_critic}
@@ -123,7 +131,10 @@ def train(
         config, dataset = config_for(run_dir, settings), given.dataset_of(images, labels)
     if networks:
         begin = _with_networks(config, dataset, networks)
-    return train_run(config, run_dir, callbacks, dataset, begin).run
+    result = train_run(config, run_dir, callbacks, dataset, begin)
+    if result.signal is not None:
+        signal.raise_signal(result.signal)  # to whom the program has it handled by
+    return result.run
 
 
 def _refuse_settings(settings: Mapping[str, Any], section: type[Checked], of: str) -> None:
@@ -184,7 +195,7 @@ def evaluate(
     metrics: str | Sequence[str] = "all",
     *,
     samples: np.ndarray | str | Path | None = None,
-    dataset: ImageDataset | str | None = None,
+    dataset: ImageDataset | np.ndarray | str | None = None,
     output: str | Path | None = None,
     trust: bool = False,
     **settings: Any,
@@ -194,11 +205,12 @@ def evaluate(
 
     Args:
         source: a run, its folder, a pretrained model's name, or the version folder of a SavedModel.
-        metrics: names of metrics, or "all" for all that apply.
+        metrics: names of metrics, in a list or with commas between, or "all" for all that apply.
         samples: in the place of `source`, images of another program: an array `[N, H, W, C]`, uint8
             or floats in [0, 1], or what `zoo-evaluate --samples` takes: a folder of image files, an
             .npz with `images`, or an .npy.
-        dataset: the images, or the name of a data set; those of the run by default.
+        dataset: the images, as an `ImageDataset` or an array, or the name of a data set; those of
+            the run by default.
         output: a JSON file; `evaluation.json` of the run folder by default.
         trust: load a SavedModel whatever its operations may do.
         **settings: of `zoo.config.EvaluationConfig`.
@@ -211,6 +223,7 @@ def evaluate(
             samples are given without `dataset` and `output`.
     """
     from zoo.config import EvaluationConfig
+    from zoo.data.given import dataset_of
     from zoo.errors import UsageError
     from zoo.evaluation.runner import evaluate as measure
 
@@ -219,6 +232,8 @@ def evaluate(
         raise UsageError("expected one of source and samples: what is to be measured")
     if isinstance(dataset, str):
         dataset = load_dataset(dataset)
+    elif dataset is not None:
+        dataset = dataset_of(dataset)
     if source is None:
         if dataset is None or output is None:
             raise UsageError("samples need dataset and output: what to compare with, a JSON file")
@@ -231,7 +246,9 @@ def evaluate(
     if dataset is None or output is None:
         raise UsageError("a SavedModel needs dataset and output; a run knows its own")
     subject.require_shape_of(dataset)
-    names = [metrics] if isinstance(metrics, str) else list(metrics)
+    names = metrics.split(",") if isinstance(metrics, str) else list(metrics)
+    if not names:
+        raise UsageError("metrics=[] is not accepted: expected names, or 'all'")
     return measure(subject, dataset, names, config, Path(output))
 
 
@@ -258,14 +275,16 @@ def sample(
         trust: load a SavedModel whatever its operations may do.
 
     Raises:
-        UsageError: `source` is neither, or `count` is no positive number.
+        UsageError: `source` is neither, `count` is no positive whole number, or `seed` is none.
     """
     from zoo.errors import UsageError
+    from zoo.noise import check_seed
 
-    if not isinstance(count, int) or count < 1:
-        raise UsageError(f"count={count!r} is not accepted: expected a positive number")
+    if not isinstance(count, numbers.Integral) or count < 1:
+        raise UsageError(f"count={count!r} is not accepted: expected a positive whole number")
+    seed = check_seed(seed)
     subject, _ = _subject(source, trust)
-    return subject.all("sample", seed=seed, count=count)
+    return subject.all("sample", seed=seed, count=int(count))
 
 
 def fit_prior(

@@ -175,8 +175,10 @@ def user_path(path: str | os.PathLike[str], name: str = "path") -> Path:
         name: how the message calls it.
 
     Raises:
-        UsageError: there is no such home folder.
+        UsageError: there is no such home folder, or it is no path at all.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise UsageError(f"{name} is a {type(path).__name__}: expected a path")
     text = os.fspath(path)
     expanded = text
     with contextlib.suppress(ValueError):  # a NUL in it
@@ -202,9 +204,9 @@ def usable_path(path: str | os.PathLike[str], name: str) -> Path:
     Raises:
         UsageError: naming what is wrong with it.
     """
+    place = user_path(path, name)
     if not os.fspath(path):
         raise UsageError(f"{name}='' is not accepted: expected a path")
-    place = user_path(path, name)
     text = str(place)
     odd = [c for c in text if c in _TF_PATTERN or not encodable(c)]
     if odd:

@@ -18,7 +18,7 @@ import dataclasses
 import functools
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,6 +119,11 @@ class Run:
         name, data = self.config.model.model, self.config.data.dataset
         step, steps = self.checkpoints.newest(), self.config.training.steps
         return f"<Run {str(self.path)!r}: {name} on {data}, step {step} of {steps}>"
+
+    @staticmethod
+    def exists(path: str | Path) -> bool:
+        """Whether there is a run at `path`."""
+        return os.path.exists(usable_path(path, "run_dir") / "config.json")
 
     @classmethod
     def open(cls, path: str | Path, checkpoint: str = NEWEST) -> Run:
@@ -353,29 +358,6 @@ class Run:
     def evaluation(self) -> dict[str, list[dict[str, Any]]]:
         """The `records` and `pictures` of `evaluation.json`; none where there is none yet."""
         return read_evaluation(self.path / "evaluation.json")
-
-
-def config_for(run_dir: str | Path, given: Mapping[str, Any]) -> RunConfig:
-    """What a run at `run_dir` is to be: as given, and otherwise as the run that is there already.
-
-    Nothing is taken of a run of another model or other data, which `Run.create_or_resume` refuses,
-    nor how devices shared its work where another strategy is given.
-
-    Args:
-        run_dir: its folder, which need not exist.
-        given: settings, as `RunConfig.create` takes them.
-
-    Raises:
-        UsageError: a setting is unknown or its value is not accepted, or the run is damaged.
-    """
-    if not os.path.exists(usable_path(run_dir, "run_dir") / "config.json"):
-        return RunConfig.create(**given)
-    before = Run.open(run_dir).config.flat()
-    if any(given.get(name, before[name]) != before[name] for name in ("model", "dataset")):
-        return RunConfig.create(**given)
-    if given.get("strategy", before["strategy"]) != before["strategy"]:
-        before = {k: v for k, v in before.items() if k not in RunConfig.OF_STRATEGY}
-    return RunConfig.create(**{**before, **given})
 
 
 def _is_metrics(line: Any) -> bool:

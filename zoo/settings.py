@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 import os
 from collections.abc import Sequence
 from typing import Any, NoReturn, TypeVar
@@ -16,6 +17,7 @@ from zoo.files import encodable, user_path
 
 LARGEST_INT = 2**31 - 1
 LARGEST_FLOAT = 3.4e38  # of float32, in which all is computed
+_PLAIN = (str, numbers.Real, list, tuple, dict, os.PathLike, type(None))
 
 _Self = TypeVar("_Self", bound="Checked")  # typing.Self came with Python 3.11
 
@@ -65,13 +67,15 @@ def _check(field: dataclasses.Field, value: Any) -> Any:
         return None
 
     def refuse(accepted: str) -> NoReturn:
-        raise UsageError(f"{field.name}={value!r} is not accepted: expected {accepted}")
+        # Of an array, say, nobody wants to read the numbers.
+        shown = repr(value) if isinstance(value, _PLAIN) else f"a {type(value).__name__}"
+        raise UsageError(f"{field.name}={shown} is not accepted: expected {accepted}")
 
     if kind == "bool":
         if not isinstance(value, bool):
             refuse("true or false")
     elif kind in ("int", "float"):
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):  # NumPy's too
             refuse("a whole number" if kind == "int" else "a number")
         if not abs(value) < math.inf or (kind == "int" and value != int(value)):
             refuse("a whole number" if kind == "int" else "a finite number")

@@ -33,6 +33,12 @@ def test_places_that_cannot_hold_versions(tmp_path):
             new_version(output, name)
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../evil"])
+def test_a_name_is_one_path_component(tmp_path, name):
+    with pytest.raises(UsageError, match="expected one path component"):
+        new_version(tmp_path, name)
+
+
 def test_home(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert new_version("~/served", "vae") == tmp_path / "served" / "vae" / "1"

@@ -11,7 +11,8 @@ from tests.flags.conftest import TINY
 from tests.flags.in_process import call, contents
 from zoo.config import RunConfig
 from zoo.errors import UsageError
-from zoo.run import Run, config_for
+from zoo.run import Run
+from zoo.training.going_on import config_for
 
 
 def test_more_steps_of_the_same_run(trained, tmp_path, capsys):
@@ -61,6 +62,13 @@ def test_what_would_make_another_run_is_refused(trained, capsys, arguments, mess
     assert call("train", f"--run_dir={trained / 'run'}", *arguments) == 2
     assert message in capsys.readouterr().err
     assert contents(trained / "run") == before
+
+
+def test_a_run_keeps_the_steps_that_it_has_done(trained, tmp_path):
+    run = shutil.copytree(trained / "run", tmp_path / "run")
+    done = Run.open(run).config.training.steps
+    assert zoo.train(run, steps=done - 1).config.training.steps == done
+    assert Run.open(run).config.training.steps == done
 
 
 def test_a_folder_without_a_run_has_the_defaults(tmp_path):

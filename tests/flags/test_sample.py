@@ -68,6 +68,18 @@ def test_reconstructions_below_their_originals(trained, tmp_path, photos, source
     np.testing.assert_array_equal(png(tmp_path / "r" / "2.png"), arrays["images"][2])
 
 
+def test_broken_images_are_left_out_of_reconstructions_if_so_asked(
+    trained, tmp_path, photos, capsys
+):
+    (photos / "1.png").write_text("no image")
+    asked = [of(trained, "run_dir"), f"--reconstruct={photos}", f"--output={tmp_path / 'r.npz'}"]
+    assert call("sample", *asked, "--num_samples=3") == 2
+    assert "1.png cannot be decoded" in capsys.readouterr().err
+    assert call("sample", *asked, "--num_samples=3", "--skip_broken") == 0
+    expected = read_images([photos / f"{i}.png" for i in (0, 2, 3)], (28, 28, 3))
+    np.testing.assert_array_equal(np.load(tmp_path / "r.npz")["originals"], expected)
+
+
 @pytest.mark.parametrize("source", ["run_dir", "saved_model"])
 def test_a_walk_between_two_images(trained, tmp_path, photos, source):
     asked = (of(trained, source), f"--interpolate={photos}/0.png,{photos}/3.png")
@@ -130,6 +142,7 @@ MISTAKES = [
     ("--interpolate=photos/bad.txt,photos/1.png --output=a.png", "bad.txt cannot be decoded"),
     ("--reconstruct=none --output=a.png", "reconstruct=none does not exist"),
     ("--reconstruct= --output=a.png", "reconstruct='' is not accepted"),
+    ("--skip_broken --output=a.png", "_broken applies to --traverse"),
     ("--copies=2 --output=a.png", "copies applies to --traverse only"),
     ("--output=a.jpg", "expected a .png or .npz file, or a folder"),
 ]
@@ -142,7 +155,7 @@ def test_a_mistake_is_one_line(trained, tmp_path, photos, monkeypatch, capsys, l
     before = contents(tmp_path)
     assert call("sample", of(trained, "run_dir"), *line.split()) == 2
     error = capsys.readouterr().err
-    assert message in error and error.count("\n") == 1 and "skip_broken" not in error, error
+    assert message in error and error.count("\n") == 1 and "with --skip_broken" not in error, error
     assert contents(tmp_path) == before
 
 

@@ -71,6 +71,9 @@ def test_a_seed_is_that_of_the_evaluation():
         (lambda m: m.encode(IMAGES), "wgan_gp has no signature 'encode': it has no encoder"),
         (lambda m: m.elbo(IMAGES), "no signature 'elbo'"),
         (lambda m: m.sample_posterior(IMAGES), "it has no posterior"),
+        (lambda m: m.sample(2, seed=1.5), "seed=1.5 is not accepted: expected 0 to 2147483647"),
+        (lambda m: m.compile(seed=-1), "seed=-1 is not accepted"),
+        (lambda m: m.save("model.h5"), "'model.h5' is not accepted: expected a name that ends in"),
         (lambda m: m.sample(0), "count=0 is not accepted"),
         (lambda m: m.sample(), "count=None is not accepted"),
         (lambda m: m(IMAGES * 255), r"expected finite floats in \[0, 1\]"),
@@ -171,6 +174,14 @@ def test_an_evaluation_has_other_noise_for_each_image():
     for size in (3, 8, 16):
         found = model.evaluate(images, batch_size=size, verbose=0, return_dict=True)
         assert found["critic_fake"] == pytest.approx(np.mean(report["critic_fake"]), rel=1e-4)
+
+
+def test_losses_are_means_over_images_whatever_the_batches():
+    model = model_of("vae")
+    images = np.concatenate([IMAGES, np.zeros_like(IMAGES[:1])])
+    for size in (4, 8, 9):
+        found = model.evaluate(images, batch_size=size, verbose=0, return_dict=True)
+        assert found["encoder_loss"] == pytest.approx(-found["elbo"], rel=1e-5)
 
 
 @pytest.mark.parametrize("count", [15, 9])

@@ -96,7 +96,8 @@ def test_the_classifier_is_a_keras_model_of_images_and_labels(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(None, "is no file"), (b"no zip", "cannot be loaded")]
+    ("content", "message"),
+    [(None, "is no file"), (b"no zip", "it is no .keras file, which is a zip")],
 )
 def test_a_file_that_cannot_be_loaded_is_told(content, message, tmp_path):
     file = tmp_path / "model.keras"

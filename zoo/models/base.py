@@ -355,8 +355,10 @@ class PlayerModel(KerasModel):
                 f"{self.name}.losses returned {sorted(losses)} and {sorted(report)}; "
                 f"it declares {sorted(self.players)} and {sorted(self.terms)}"
             )
+        # By rows, as terms are: the last batch of an epoch may be smaller.
+        rows = tf.cast(tf.shape(report[self.terms[0]])[0], tf.float32)
         for player, loss in losses.items():
-            self.trackers[f"{player}_loss"].update_state(loss)
+            self.trackers[f"{player}_loss"].update_state(loss, sample_weight=rows)
         for term, values in report.items():
             self.trackers[term].update_state(values)
         strategy = tf.distribute.get_strategy()

@@ -36,6 +36,7 @@ from zoo.models.optimizers import (
 from zoo.models.schedules import CONSTANT, scheduled
 from zoo.models.settings import keras_settings
 from zoo.models.stateful import StatefulModel
+from zoo.noise import check_seed
 from zoo.saved_model.signatures import signature_functions
 from zoo.saved_model.writer import write_saved_model
 
@@ -230,7 +231,7 @@ class KerasModel(StatefulModel):
         given, others = own_optimizers(optimizers, self.players)
         rates = {**rates_by_player(learning_rate), **others}
         resolved = self.resolve_learning_rate(rates, self.players)
-        self.seed = self.initial_seed if seed is None else int(seed)
+        self.seed = self.initial_seed if seed is None else check_seed(seed)
         how = {"jit_compile": jit_compile, "steps_per_execution": steps_per_execution}
         how["run_eagerly"] = run_eagerly
         checked = TrainingConfig(clip_norm=clip_norm, ema_decay=ema_decay)
@@ -300,6 +301,19 @@ class KerasModel(StatefulModel):
             **{f"random_{i}": state for i, state in enumerate(states)},
             **{f"average_{i}": average for i, average in enumerate(averages)},
         }
+
+    def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """As Keras's, to a file of its own format.
+
+        Raises:
+            UsageError: the file is to be of another.
+        """
+        if kwargs.get("zipped") is not False and not str(filepath).endswith(".keras"):
+            raise UsageError(
+                f"filepath={str(filepath)!r} is not accepted: expected a name that ends in .keras; "
+                "model.export writes a SavedModel"
+            )
+        super().save(filepath, *args, **kwargs)
 
     def save_own_variables(self, store: Any) -> None:
         """As Keras's, with what Keras leaves out: the state of layers that draw, and averages."""

@@ -17,6 +17,8 @@ from zoo.files import read_json, write_json
 from zoo.paper.scales import Scale
 from zoo.records import Record
 from zoo.run import Run
+from zoo.training.going_on import config_for
+from zoo.training.loop import train
 
 T = TypeVar("T")
 
@@ -110,7 +112,8 @@ class Lab:
         if (folder / "config.json").exists() and (run := zoo.load_run(folder)).is_finished:
             return run
         self._progress(f"training {name} on {self.dataset} ...")
-        run = zoo.train(folder, dataset=self.dataset, **settings)
+        config = config_for(folder, {"dataset": self.dataset, **settings})
+        run = train(config, folder).run
         if not run.is_finished:
             raise Stopped(f"stopped while training {name}; the same command goes on")
         return run

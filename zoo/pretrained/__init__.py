@@ -49,7 +49,8 @@ def folder_of(name: str | Path) -> Path:
     if (folder / CARD).is_file():
         return folder
     if os.path.exists(folder):
-        raise UsageError(f"pretrained={str(name)!r} is no pretrained model: it has no {CARD}")
+        made = "; zoo.save_pretrained(run, FOLDER) makes one" if Run.exists(folder) else ""
+        raise UsageError(f"pretrained={str(name)!r} is no pretrained model: it has no {CARD}{made}")
     raise UsageError(f"pretrained={str(name)!r} is not accepted: {expected_of(str(name), names())}")
 
 
@@ -72,12 +73,13 @@ def as_run(source: Run | str | Path) -> Run:
     """A run itself, that of a folder, or where there is no such path the pretrained one of a name.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is none, or it is pretrained and damaged.
     """
     if isinstance(source, Run):
         return source
-    named = str(source) in names() and not os.path.exists(source)
-    return open_pretrained(source) if named else Run.open(source)
+    place = usable_path(source, "run_dir")
+    named = str(source) in names() and not place.exists()
+    return open_pretrained(source) if named or (place / MANIFEST).is_file() else Run.open(source)
 
 
 def from_pretrained(name: str | Path) -> PlayerModel:

@@ -248,7 +248,7 @@ class Preemption(StepCallback):
     def __init__(self, span: Span, run: Run, workers: Workers):
         super().__init__(span)
         self._run, self._workers = run, workers
-        self._asked: int | None = None
+        self.asked: int | None = None
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
@@ -259,18 +259,18 @@ class Preemption(StepCallback):
         """
 
         def ask(number: int, _: Any) -> None:
-            if number == self._asked == signal.SIGINT:
+            if number == self.asked == signal.SIGINT:
                 raise KeyboardInterrupt
-            self._asked = number
+            self.asked = number
 
         with handled(ask):
             yield
-        if self._asked == signal.SIGINT:
+        if self.asked == signal.SIGINT:
             raise KeyboardInterrupt(f"stopped at step {self.step} of {self.span.last}")
 
     def on_step(self, logs: dict[str, Any]) -> None:
         """Stops where it, or an observer by `stop_training`, was asked to."""
-        asked = self._asked is not None or self.model.stop_training
+        asked = self.asked is not None or self.model.stop_training
         if self._workers.total(asked):
             checkpoint(self.model, self._run, self._workers)
             self.model.stop_training = True

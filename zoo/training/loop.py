@@ -43,6 +43,7 @@ class TrainingResult:
             where an observer stopped it.
         model: the model, trained.
         chief: whether this process wrote the run folder; among several workers one does.
+        signal: SIGTERM or SIGHUP, which ended it here before the last step; else None.
     """
 
     run: Run
@@ -50,6 +51,7 @@ class TrainingResult:
     last_step: int
     model: Any
     chief: bool
+    signal: int | None = None
 
 
 def train(
@@ -140,14 +142,16 @@ def train(
                 best = run.checkpoints.best() if training.keep_best else None
         workers.broadcast(list(model.state.values()))
         first_step = last_step = int(model.step.numpy())
+        signal = None
         if first_step < training.steps:
             with _memory(training):
-                last_step = _fit(
+                last_step, signal = _fit(
                     run, model, dataset, strategy, workers, first_step, observers, best
                 )
             if workers.chief:
                 _read_back(run, model)
-        return TrainingResult(run, first_step, last_step, model, workers.chief)
+        signal = signal if last_step < training.steps else None
+        return TrainingResult(run, first_step, last_step, model, workers.chief, signal)
 
 
 def _check_shape(begin: GenerativeModel | None, dataset: ImageDataset) -> None:
@@ -204,8 +208,8 @@ def _fit(
     first: int,
     observers: Sequence[keras.callbacks.Callback],
     best: Best | None,
-) -> int:
-    """Trains from step `first` and returns the step it ended with."""
+) -> tuple[int, int | None]:
+    """Trains from step `first`; the step it ended with, and the signal that asked for the end."""
     training = run.config.training
     span = callbacks.Span(first, training.steps)
     batches = training_dataset(
@@ -248,7 +252,7 @@ def _fit(
             verbose=0,
             callbacks=[*called, preemption],
         )
-    return preemption.step
+    return preemption.step, preemption.asked
 
 
 def _no_writer() -> contextlib.AbstractContextManager[tf.summary.SummaryWriter]:

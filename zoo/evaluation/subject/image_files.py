@@ -19,16 +19,39 @@ def read_images(files: Sequence[Path], image_shape: tuple[int, int, int]) -> np.
     Raises:
         UsageError: a file is missing or cannot be decoded.
     """
-    return np.stack([_read(file, *image_shape) for file in files])
+    try:
+        return np.stack([_read(file, *image_shape) for file in files])
+    except decoding.BrokenImage as error:
+        raise UsageError(str(error).removesuffix(f": {decoding.SKIP_REMEDY}")) from None
+
+
+def read_some(
+    files: Sequence[Path], image_shape: tuple[int, int, int], count: int, skip_broken: bool
+) -> tuple[np.ndarray, list[int]]:
+    """`read_images` of the first `count` files, and their places among them all; with `skip_broken`
+    of the first that can be decoded.
+
+    Raises:
+        UsageError: one cannot be decoded, or with `skip_broken` none can.
+    """
+    images: list[np.ndarray] = []
+    places: list[int] = []
+    for place, file in enumerate(files):
+        if len(images) == count:
+            break
+        try:
+            images.append(_read(file, *image_shape))
+            places.append(place)
+        except decoding.BrokenImage as error:
+            if not skip_broken or (place == len(files) - 1 and not images):
+                raise UsageError(str(error)) from None
+    return np.stack(images), places
 
 
 def _read(file: Path, height: int, width: int, channels: int) -> np.ndarray:
     if not file.is_file():
         raise UsageError(f"{file} is no file: expected an image")
-    try:
-        image = decoding.open_image(str(file), str(file), channels)
-    except decoding.BrokenImage as error:
-        raise UsageError(str(error).removesuffix(f": {decoding.SKIP_REMEDY}")) from None
+    image = decoding.open_image(str(file), str(file), channels)
     if height == width:
         pixels = decoding.crop_and_resize(image, min(image.size), height)
     else:

@@ -128,7 +128,8 @@ def _read_array(file: Path) -> np.ndarray:
             if "images" in names:
                 return arrays["images"]
     except Exception as error:  # damage has many faces
-        raise UsageError(f"{file} cannot be read as an array: {reason(error)}") from None
+        odd = "it is no NumPy file, or holds objects" if "pickle" in str(error) else reason(error)
+        raise UsageError(f"{file} cannot be read as an array: {odd}") from None
     raise UsageError(f"{file} has no array `images`: it has {', '.join(names) or 'none'}")
 
 

@@ -17,6 +17,7 @@ from zoo.files import encodable, user_path
 
 LARGEST_INT = 2**31 - 1
 LARGEST_FLOAT = 3.4e38  # of float32, in which all is computed
+_REAL: Any = numbers.Real  # NumPy's numbers are of it too
 _PLAIN = (str, numbers.Real, list, tuple, dict, os.PathLike, type(None))
 
 _Self = TypeVar("_Self", bound="Checked")  # typing.Self came with Python 3.11
@@ -75,7 +76,7 @@ def _check(field: dataclasses.Field, value: Any) -> Any:
         if not isinstance(value, bool):
             refuse("true or false")
     elif kind in ("int", "float"):
-        if isinstance(value, bool) or not isinstance(value, numbers.Real):  # NumPy's too
+        if isinstance(value, bool) or not isinstance(value, _REAL):
             refuse("a whole number" if kind == "int" else "a number")
         if not abs(value) < math.inf or (kind == "int" and value != int(value)):
             refuse("a whole number" if kind == "int" else "a finite number")

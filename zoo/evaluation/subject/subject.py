@@ -162,8 +162,8 @@ class Subject:
             require(self.functions, signature, self.name)
 
     def apart(self, seed: int) -> tuple[Subject, Subject]:
-        """What an estimator learns from, and what it is then judged by, which have no sample in
-        common as long as these are other rows: twice itself, where there are ever more."""
+        """What an estimator learns from, and what it is then judged by, which have no image in
+        common where the rows are others: twice itself, of which there are ever more samples."""
         return self, self
 
     def at_most(self, count: int) -> int:

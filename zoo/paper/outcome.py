@@ -44,18 +44,22 @@ class Estimate(NamedTuple):
 def decide(difference: Estimate, least: float = 0.0) -> str:
     """The verdict on "difference > 0" by its 95 % interval of Student's t: seen where that lies
     above zero, not seen where it ends below `least`, the smallest difference that counts. Undecided
-    else, and without a standard error."""
-    if difference.standard_error is None or not math.isfinite(difference.value):
+    else, and without a standard error, as where repeats agree to the last digit, such as counts:
+    of their spread these tell nothing."""
+    value, error, _ = difference
+    if error is None or (error == 0 and value != 0) or not math.isfinite(value):
         return UNDECIDED
     half_width = _half_width(difference)
-    if difference.value - half_width > 0:
+    if value - half_width > 0:
         return SEEN
-    return NOT_SEEN if difference.value + half_width <= least else UNDECIDED
+    return NOT_SEEN if value + half_width <= least else UNDECIDED
 
 
 def _half_width(estimate: Estimate, times: float = 1.0) -> float:
     """Of the interval, were there `times` the repeats with the same spread."""
-    quantile = float(t.ppf(1 - _LEVEL / 2, estimate.degrees * times))
+    # Of n repeats n - 1 are free; of two sides two fewer, so that this asks for slightly too many.
+    degrees = (estimate.degrees + 1) * times - 1
+    quantile = float(t.ppf(1 - _LEVEL / 2, degrees))
     return quantile * (estimate.standard_error or 0.0) / math.sqrt(times)
 
 
@@ -84,7 +88,7 @@ def judge(statement: str, difference: Estimate, numbers: str, least: float = 0.0
     distance = max(difference.value, least - difference.value)  # to what an interval has to end at
     if verdict == UNDECIDED and difference.standard_error and 0 < distance < math.inf:
         most = (half_width / distance) ** 2  # more repeats narrow the quantile too
-        more = brentq(lambda times: distance - _half_width(difference, times), 1, most)
+        more = brentq(lambda times: distance - _half_width(difference, times), 1, 2 * most)
         numbers += f"; {more:.3g} times the repeats would decide, if the difference stays"
     return Claim(statement, verdict, numbers)
 

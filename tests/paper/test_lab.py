@@ -94,6 +94,12 @@ def test_models_are_compared_over_a_sweep_or_over_seeds(scale, expected):
     assert repeats(SCALES[scale], "vgh") == expected
 
 
+def test_a_model_whose_repeats_differ_most_has_more_of_them():
+    scale = SCALES["medium"].of("comparison", DATASET)
+    assert repeats(scale, "vae") == [{"seed": seed} for seed in range(5)]
+    assert repeats(scale, "vgh_plus_plus") == [{"seed": seed} for seed in range(10)]
+
+
 def test_a_run_that_was_stopped_is_not_measured_but_gone_on_with(lab, preempted):
     with pytest.raises(Stopped, match="stopped while training vae,seed=0"):
         lab.train("vae", seed=0)

@@ -92,7 +92,7 @@ EXPERIMENTS = {
     "comparison": Experiment(
         "zoo.paper.comparison.comparison",
         "Figures 8 and 9",
-        "all models over a sweep, by metrics of their samples",
+        "the paper's models over a sweep or seeds, by metrics of their samples",
         _cost("2 h 15 min", "5 h 46 min, and 5 h 50 min on blue_marble"),
     ),
     "synthetic": Experiment(

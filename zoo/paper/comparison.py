@@ -57,7 +57,7 @@ def repeats(scale: Scale, model: str) -> list[dict[str, Any]]:
     """What tells the runs of one model from each other."""
     rates = scale.learning_rates
     if rates == ():
-        return [{"seed": seed} for seed in scale.seeds]
+        return [{"seed": seed} for seed in scale.model_seeds.get(model, scale.seeds)]
     return [{"learning_rate": rate} for rate in (table_3(model) if rates is None else rates)]
 
 

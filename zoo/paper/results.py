@@ -29,7 +29,8 @@ itself a margin): its numbers then say how large the difference can be. Else it 
 this scale*. The interval is Student's t, over repeats where there are repeats, of pairs where they
 share their runs or their seed and all but one setting, by Welch (1947) where they do not: of three
 repeats it is 2.8 to 4.3 standard errors to each side. Where three seeds left a claim nearly decided
-there are more, so that chance decides slightly more often than in one of twenty. Numbers after ±
+there are more, of the models whose repeats differ most or of all, so that chance decides slightly
+more often than in one of twenty. Numbers after ±
 are one standard error. A marginal KL stands beside its floor, `average KL - log N`, below which its
 estimate cannot fall.
 Times are elapsed, on one core of two or on both, with other work beside; what the last call of a
@@ -129,6 +130,8 @@ def _settings(settings: Mapping[str, Any]) -> str:
 
 
 def _setting(name: str, value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{_setting(name, seeds)} of {model}" for model, seeds in value.items())
     return f"{len(value) or 'no'} {name}" if isinstance(value, tuple) else f"{name} {value:,}"
 
 

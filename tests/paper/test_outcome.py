@@ -180,7 +180,7 @@ def test_the_page_says_what_an_experiment_has_otherwise(tmp_path):
         Outcome([], {}).write(folder, dataset=folder.name, **about)
     page = write_page(tmp_path / "results").read_text()
     assert "Scale `medium` with 5 seeds, 10 model_seeds of vgh_plus_plus, " in page
-    assert "Scale `medium` with critic_steps 500, 5 model_seeds of aae, 11 model_seeds of " in page
+    assert "Scale `medium` with critic_steps 500, 6 model_seeds of aae, 12 model_seeds of " in page
     assert "Scale `medium` with no long_posterior_pairs, " in page
     told = page.partition("## Scales")[2]
     assert "| steps 6,000, copies 10; steps 6,000 |" in told

@@ -93,7 +93,7 @@ EXPERIMENTS = {
         "zoo.paper.comparison.comparison",
         "Figures 8 and 9",
         "the paper's models over a sweep or seeds, by metrics of their samples",
-        _cost("2 h 15 min", "5 h 46 min, and 5 h 50 min on blue_marble"),
+        _cost("2 h 15 min", "7 h 8 min, and 9 h 9 min on blue_marble"),
     ),
     "synthetic": Experiment(
         "zoo.paper.synthetic.synthetic",

@@ -178,7 +178,7 @@ SCALES = {
                 },
                 "comparison/blue_marble": {
                     **_FEWER_CRITIC_STEPS,
-                    "model_seeds": {"aae": tuple(range(5)), "vgh_plus_plus": tuple(range(11))},
+                    "model_seeds": {"aae": tuple(range(6)), "vgh_plus_plus": tuple(range(12))},
                 },
                 "many_latents/blue_marble": {**_FEWER_CRITIC_STEPS, "seeds": tuple(range(6))},
                 "rate_distortion/blue_marble": {"chain_images": 144},

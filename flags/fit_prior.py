@@ -14,6 +14,7 @@ from zoo.files import check_writable
 from zoo.flags import parsers, paths, program
 from zoo.registry import EX_POST_PRIORS, NO_PRIOR
 from zoo.run import Run
+from zoo.settings import check_seed
 
 
 def define(values: flags.FlagValues) -> None:
@@ -31,7 +32,7 @@ def main(values: flags.FlagValues) -> None:
     """Fits."""
     for name in ("run_dir", "prior", "output_dir"):
         program.exactly_one(values, name)
-    program.check_seed(values)
+    check_seed(values.seed)
     program.check_positive(values, "steps")
     run = Run.open(values.run_dir)
     check_writable(Run.check_folder(values.output_dir) / "config.json")

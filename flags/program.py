@@ -281,9 +281,3 @@ def check_positive(values: flags.FlagValues, name: str, at_most: int = LARGEST_I
     if value is not None and not 1 <= value <= at_most:
         bound = "at least 1" if value < 1 else f"at most {at_most}"
         raise UsageError(f"{name}={value} is not accepted: expected {bound}")
-
-
-def check_seed(values: flags.FlagValues) -> None:
-    """Raises `UsageError` for a --seed that is no int32 from 0."""
-    if not 0 <= values.seed <= LARGEST_INT:
-        raise UsageError(f"seed={values.seed} is not accepted: expected 0 to {LARGEST_INT}")

@@ -25,6 +25,7 @@ from zoo.config import DataConfig
 from zoo.errors import UsageError
 from zoo.files import check_writable
 from zoo.flags import listings, parsers, paths, program, sources
+from zoo.settings import check_seed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,7 +80,7 @@ def main(values: flags.FlagValues) -> None:
     mode = _mode(values)
     program.check_positive(values, "num_samples", LARGEST_NUMBER)
     count = values.num_samples
-    program.check_seed(values)
+    check_seed(values.seed)
     run = sources.run_of(values)
     check_writable(output)
     subject = sources.subject_of(values, run)

@@ -278,7 +278,7 @@ def sample(
         UsageError: `source` is neither, `count` is no positive whole number, or `seed` is none.
     """
     from zoo.errors import UsageError
-    from zoo.noise import check_seed
+    from zoo.settings import check_seed
 
     if not isinstance(count, numbers.Integral) or count < 1:
         raise UsageError(f"count={count!r} is not accepted: expected a positive whole number")

@@ -15,16 +15,14 @@ outside it, and takes one seed for a whole batch.
 from __future__ import annotations
 
 import math
-import numbers
 import zlib
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from zoo.errors import UsageError
+from zoo.settings import check_seed
 
-LARGEST_SEED = 2**31 - 1
 Words = tuple[tf.Tensor, tf.Tensor]
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
@@ -142,18 +140,6 @@ def as_noise(source: Any, rows: tf.Tensor | int) -> Noise:
     if hasattr(source, "normal"):
         return source
     return row_noise(row_seed_tensor(check_seed(source), 0, rows))
-
-
-def check_seed(seed: Any) -> int:
-    """A seed that is given.
-
-    Raises:
-        UsageError: it is none; of others than these, several would draw the same.
-    """
-    whole = isinstance(seed, numbers.Integral) and not isinstance(seed, bool)
-    if not whole or not 0 <= seed <= LARGEST_SEED:
-        raise UsageError(f"seed={seed!r} is not accepted: expected 0 to {LARGEST_SEED}")
-    return int(seed)
 
 
 def row_seeds(seed: int, first: int, count: int) -> np.ndarray:

@@ -52,6 +52,18 @@ def setting(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def check_seed(seed: Any) -> int:
+    """A seed that is given.
+
+    Raises:
+        UsageError: it is none; of others than these, several would draw the same.
+    """
+    whole = isinstance(seed, numbers.Integral) and not isinstance(seed, bool)
+    if not whole or not 0 <= seed <= LARGEST_INT:
+        raise UsageError(f"seed={seed!r} is not accepted: expected 0 to {LARGEST_INT}")
+    return int(seed)
+
+
 def is_choice(value: str, choices: Sequence[str]) -> bool:
     """Whether a text is one of `choices`; `tfds:NAME` there stands for `tfds:` and any name."""
     kind, _, name = value.partition(":")

@@ -149,19 +149,20 @@ def _checked_in_graph(images: tf.Tensor, *others: tf.Tensor) -> Any:
     if images.dtype != tf.uint8:
         inside = tf.reduce_all((images >= 0.0) & (images <= 1.0))  # False for NaN
         low, high = tf.reduce_min(images), tf.reduce_max(images)
-        check = tf.debugging.Assert(inside, [OUT_OF_RANGE, low, high])
-        with tf.control_dependencies([check]):
-            images = tf.identity(images)
+        images = _only_if(inside, images, [OUT_OF_RANGE, low, high])
     images = as_float_tensor(images)
     return (images, *others) if others else images
 
 
 def _shared_in_graph(replicas: int, images: tf.Tensor, *others: tf.Tensor) -> Any:
     rows = tf.shape(images)[0]
-    check = tf.debugging.Assert(rows % replicas == 0, [UNEVEN, rows, replicas])
-    with tf.control_dependencies([check]):
-        images = tf.identity(images)
+    images = _only_if(rows % replicas == 0, images, [UNEVEN, rows, replicas])
     return (images, *others) if others else images
+
+
+def _only_if(condition: tf.Tensor, images: tf.Tensor, told: list[Any]) -> tf.Tensor:
+    with tf.control_dependencies([tf.debugging.Assert(condition, told)]):
+        return tf.identity(images)
 
 
 def _array(name: str, values: Any) -> np.ndarray:

@@ -36,9 +36,9 @@ from zoo.models.optimizers import (
 from zoo.models.schedules import CONSTANT, scheduled
 from zoo.models.settings import keras_settings
 from zoo.models.stateful import StatefulModel
-from zoo.noise import check_seed
 from zoo.saved_model.signatures import signature_functions
 from zoo.saved_model.writer import write_saved_model
+from zoo.settings import check_seed
 
 
 class KerasModel(StatefulModel):
